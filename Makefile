@@ -1,0 +1,94 @@
+# `make` lists the targets. Go is enough for build and test; PostgreSQL and skopeo
+# widen what is tested (see .ci/run for how to get them).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+FUZZTIME ?= 20s
+KILLS    ?= 300
+CHAOS    ?= 5m
+PACKAGES ?= ./...
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/lighterage
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/lighterage ./cmd/lighterage
+
+.PHONY: demo
+demo: build ## push an image and watch it being replicated; DEMO_EXIT=1 ends by itself
+	DEMO_EXIT=$(DEMO_EXIT) ./scripts/demo.sh
+
+.PHONY: test
+test: ## run all tests (PACKAGES=./internal/queue/... for some)
+	go -C tools test ./...
+	go test -json $(TESTFLAGS) $(PACKAGES) | go -C tools run ./testsummary
+
+.PHONY: test-race
+test-race: ## run all tests with the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race -timeout 30m -json $(TESTFLAGS) $(PACKAGES) | go -C tools run ./testsummary
+
+.PHONY: test-kill
+test-kill: ## kill the server, and the copy of a storage, at KILLS=300 random moments and look for what was lost
+	LIGHTERAGE_KILLS=$(KILLS) go test -count=1 -timeout 90m -v -run KillDrill ./internal/server/... ./internal/migration/...
+
+.PHONY: test-chaos
+test-chaos: ## change, kill and interrupt everything at random for CHAOS=5m, and compare with what the rules say
+	LIGHTERAGE_CHAOS=$(CHAOS) go test -count=1 -timeout 60m -v -run 'TestChaos$$' ./internal/server
+
+.PHONY: test-migrate-kill
+test-migrate-kill: ## kill the copy of a registry in use at KILLS=300 random moments
+	LIGHTERAGE_KILLS=$(KILLS) go test -count=1 -timeout 120m -v -run MigrationKillDrill ./internal/migration
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME=20s
+	@for package in $$(go list $(PACKAGES)); do \
+	  for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+	    echo "$$package $$target"; \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+	  done; \
+	done
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck, import rules
+	@unformatted=$$(git ls-files --cached --others --exclude-standard -- '*.go' | xargs -r gofmt -l); \
+	  if [ -n "$$unformatted" ]; then echo "not formatted (run make fmt):"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go -C tools vet ./...
+	go -C test/distribution-v2 vet ./...
+	go -C test/versitygw vet ./...
+	go -C test/minio vet ./...
+	go tool -modfile=tools/go.mod staticcheck ./...
+	go test -count=1 ./internal/archtest
+
+.PHONY: fmt
+fmt: ## format all Go files
+	git ls-files --cached --others --exclude-standard -- '*.go' | xargs -r gofmt -w
+
+.PHONY: bench
+bench: ## measure the parts, then bench-replication, bench-events and bench-storage
+	go test -run '^$$' -bench . -benchtime 2s $(PACKAGES)
+	$(MAKE) bench-replication
+	$(MAKE) bench-events
+	$(MAKE) bench-storage
+
+.PHONY: bench-replication
+bench-replication: build ## replicate the same images with us and with other tools, and compare
+	go run ./bench/replication
+
+.PHONY: bench-events
+bench-events: build ## measure how soon a push is in the cluster's registry, and bursts of pushes
+	go run ./bench/events
+
+.PHONY: bench-storage
+bench-storage: build ## move the same volumes to S3 with us and with other tools, and compare
+	go run ./bench/storage -profile small,many,large
+
+.PHONY: clean
+clean: ## delete what the other targets made
+	rm -rf bin dist coverage*
