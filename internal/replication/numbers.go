@@ -1,0 +1,128 @@
+package replication
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/lighterage/lighterage/internal/rule"
+	"github.com/lighterage/lighterage/internal/store"
+)
+
+// Numbers is what is left to be done and how it goes, as the database knows it.
+type Numbers struct {
+	Rules     []RuleNumbers // by id
+	Endpoints []Endpoint    // the remote ones
+}
+
+// RuleNumbers are those of one rule.
+type RuleNumbers struct {
+	Name         string
+	Enabled      bool
+	Trigger      rule.TriggerType
+	Destinations []DestinationNumbers
+}
+
+// DestinationNumbers are those of a rule at one of its destinations.
+type DestinationNumbers struct {
+	Name string
+	// Lag is how long the oldest event has been waiting that the destination does not
+	// show yet; 0: none waits.
+	Lag        time.Duration
+	Unfinished map[Status]int64 // tasks that are not done; Failed ones are tried again
+	Failing    bool             // see announce.go
+	Success    time.Time        // end of the last execution that succeeded there; zero: none did
+}
+
+// pair is a rule at a destination.
+type pair struct{ policy, registry int64 }
+
+// Numbers reads how it goes with all rules. It looks at what is unfinished only, so
+// that it costs no more when the history is long.
+func (s *Service) Numbers(ctx context.Context) (Numbers, error) {
+	var n Numbers
+	var err error
+	if n.Endpoints, _, err = s.ListEndpoints(ctx, store.ListQuery{}); err != nil {
+		return n, err
+	}
+	names := map[int64]string{HomeID: HomeName}
+	for _, e := range n.Endpoints {
+		names[e.ID] = e.Name
+	}
+	at, err := s.unfinished(ctx)
+	if err != nil {
+		return n, err
+	}
+	if err := s.addStates(ctx, at); err != nil {
+		return n, err
+	}
+	policies, err := s.selectPolicies(ctx, s.o.DB, selectPolicy+` ORDER BY id`)
+	if err != nil {
+		return n, fmt.Errorf("list replication policies: %w", err)
+	}
+	for _, p := range policies {
+		r := RuleNumbers{Name: p.Name, Enabled: p.Enabled, Trigger: p.Trigger}
+		for _, e := range p.Destinations() {
+			var d DestinationNumbers
+			if known := at[pair{p.ID, e.ID}]; known != nil {
+				d = *known
+			}
+			d.Name = names[e.ID]
+			d.Failing = d.Failing && p.Enabled // what nobody wants to work fails at nothing
+			r.Destinations = append(r.Destinations, d)
+		}
+		n.Rules = append(n.Rules, r)
+	}
+	return n, nil
+}
+
+func (s *Service) unfinished(ctx context.Context) (map[pair]*DestinationNumbers, error) {
+	rows, err := s.o.DB.QueryContext(ctx, `SELECT e.policy_id, t.dest_registry_id, e.trigger_type, t.status, count(*), min(t.start_time)
+		FROM tasks t JOIN executions e ON e.id = t.execution_id WHERE t.job_id <> 0
+		GROUP BY e.policy_id, t.dest_registry_id, e.trigger_type, t.status`)
+	if err != nil {
+		return nil, fmt.Errorf("count unfinished tasks: %w", err)
+	}
+	at := map[pair]*DestinationNumbers{}
+	_, err = collect(rows, func(row scanner) (none struct{}, err error) {
+		var of pair
+		var trigger Trigger
+		var status Status
+		var tasks, oldest int64
+		if err := row.Scan(&of.policy, &of.registry, &trigger, &status, &tasks, &oldest); err != nil {
+			return none, err
+		}
+		d := at[of]
+		if d == nil {
+			d = &DestinationNumbers{Unfinished: map[Status]int64{}}
+			at[of] = d
+		}
+		d.Unfinished[status] += tasks
+		if trigger == EventBased {
+			d.Lag = max(d.Lag, s.now().Sub(store.Time(oldest)))
+		}
+		return none, nil
+	})
+	return at, err
+}
+
+func (s *Service) addStates(ctx context.Context, at map[pair]*DestinationNumbers) error {
+	rows, err := s.o.DB.QueryContext(ctx, `SELECT policy_id, registry_id, failing, success_time FROM replication_states`)
+	if err != nil {
+		return fmt.Errorf("read states of rules: %w", err)
+	}
+	_, err = collect(rows, func(row scanner) (none struct{}, err error) {
+		var of pair
+		var failing bool
+		var success int64
+		if err := row.Scan(&of.policy, &of.registry, &failing, &success); err != nil {
+			return none, err
+		}
+		if at[of] == nil {
+			at[of] = &DestinationNumbers{}
+		}
+		at[of].Failing, at[of].Success = failing, store.Time(success)
+		return none, nil
+	})
+	return err
+}
