@@ -1,0 +1,29 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/lighterage/lighterage/internal/problem"
+)
+
+// ReadOnlyMessage is Harbor's answer to everything that would change something
+// while the system is in read-only mode.
+const ReadOnlyMessage = "The system is in read only mode. Any modification is prohibited."
+
+// refuseWhenReadOnly refuses operations that change something. It spares the
+// switch itself, tests of connections, which change nothing, and, unlike Harbor,
+// stopping an execution: who has frozen a registry must be able to quieten it.
+func (a *api) refuseWhenReadOnly(method, operation string) error {
+	switch method {
+	case http.MethodGet, http.MethodHead:
+		return nil
+	}
+	switch operation {
+	case "updateConfigurations", "pingRegistry", "stopReplication":
+		return nil
+	}
+	if a.o.Harbor == nil && a.o.Settings.ReadOnly() {
+		return problem.New(problem.Denied, ReadOnlyMessage)
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/lighterage/lighterage/internal/store"
+)
+
+// readOnlyFor is how long a server believes what it last read about read-only
+// mode: switching it on another server counts here after that time.
+const readOnlyFor = time.Second
+
+// Settings are Harbor's configuration items, kept in the database under their
+// own names. It is safe for concurrent use.
+type Settings struct {
+	db  *store.DB
+	now func() time.Time
+
+	mu       sync.Mutex
+	readOnly bool
+	checked  time.Time // zero: readOnly was never read
+}
+
+// NewSettings returns the settings in db.
+func NewSettings(db *store.DB) *Settings { return &Settings{db: db, now: time.Now} }
+
+// ReadOnly reports whether the system is in read-only mode. If the database
+// cannot be asked, what was last known counts; if nothing is known, it is.
+func (s *Settings) ReadOnly() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.checked.IsZero() && s.now().Sub(s.checked) < readOnlyFor {
+		return s.readOnly
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	value, _, err := s.db.Setting(ctx, "read_only")
+	if err != nil {
+		return s.readOnly || s.checked.IsZero()
+	}
+	s.readOnly, s.checked = value == "true", s.now()
+	return s.readOnly
+}
+
+// Get returns the value of an item: text, int64 or bool.
+func (s *Settings) Get(ctx context.Context, name string) (any, error) {
+	i, known := item(name)
+	if !known {
+		return nil, fmt.Errorf("no configuration item %s", name)
+	}
+	text, found, err := s.db.Setting(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return i.value, nil
+	}
+	return i.parse(text), nil
+}
+
+// set stores items. On this server read-only mode has changed when it returns.
+func (s *Settings) set(ctx context.Context, values map[string]any) error {
+	err := s.db.InTx(ctx, func(tx *store.Tx) error {
+		for name, value := range values {
+			if err := store.SetSetting(ctx, tx, name, fmt.Sprint(value)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.checked = time.Time{}
+	s.mu.Unlock()
+	return nil
+}
+
+// parse reads a stored value in the type of the item's default.
+func (i configItem) parse(text string) any {
+	switch i.value.(type) {
+	case bool:
+		return text == "true"
+	case int64:
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return i.value
+		}
+		return n
+	default:
+		return text
+	}
+}
