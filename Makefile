@@ -27,11 +27,11 @@ demo: build ## push an image and watch it being replicated; DEMO_EXIT=1 ends by 
 .PHONY: test
 test: ## run all tests (PACKAGES=./internal/queue/... for some)
 	go -C tools test ./...
-	go test -json $(TESTFLAGS) $(PACKAGES) | go -C tools run ./testsummary
+	{ go test -json $(TESTFLAGS) $(PACKAGES); echo "exit $$?"; } | go -C tools run ./testsummary -dir .. $(TESTFLAGS)
 
 .PHONY: test-race
 test-race: ## run all tests with the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race -timeout 30m -json $(TESTFLAGS) $(PACKAGES) | go -C tools run ./testsummary
+	{ CGO_ENABLED=1 go test -race -timeout 30m -json $(TESTFLAGS) $(PACKAGES); echo "exit $$?"; } | go -C tools run ./testsummary -dir .. -race $(TESTFLAGS)
 
 .PHONY: test-kill
 test-kill: ## kill the server, and the copy of a storage, at KILLS=300 random moments and look for what was lost

@@ -1,9 +1,10 @@
 // Command testsummary reads what `go test -json` prints and writes it for
 // people: the line of every package as plain `go test` prints it, the output of
-// what failed, why tests were skipped, and last the counts. It exits with 1 when
-// anything failed or nothing was tested.
+// what failed, why tests were skipped, and last the counts. A few tests that failed
+// are run again by themselves, with the flags that it is given, and named if they
+// pass then. It exits with 1 when anything failed or nothing was tested.
 //
-//	go test -json ./... | testsummary
+//	{ go test -json ./...; echo "exit $?"; } | testsummary -dir .
 package main
 
 import (
@@ -11,6 +12,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -19,11 +21,14 @@ import (
 )
 
 func main() {
+	dir := flag.String("dir", ".", "`folder` that the tests run in; flags of go test may follow")
+	flag.Parse()
 	s := newSummary(os.Stdout)
 	if err := s.readAll(os.Stdin); err != nil {
 		fmt.Fprintln(os.Stderr, "testsummary:", err)
 		os.Exit(1)
 	}
+	s.again(goTest(*dir, flag.Args()))
 	if !s.finish() {
 		os.Exit(1)
 	}
@@ -47,6 +52,8 @@ type summary struct {
 	result map[test]string           // pass, fail, skip
 	reason map[test]string           // why it was skipped
 	broken []string                  // packages that failed outside their tests
+	failed bool                      // go test says that something did
+	flaky  []test                    // failed first and passed when run again
 }
 
 func newSummary(out io.Writer) *summary {
@@ -71,6 +78,10 @@ func (s *summary) readAll(in io.Reader) error {
 
 func (s *summary) line(line string) {
 	var e event
+	if code, ok := strings.CutPrefix(line, "exit "); ok {
+		s.failed = strings.TrimSpace(code) != "0"
+		return
+	}
 	if err := json.Unmarshal([]byte(line), &e); err != nil || e.Action == "" {
 		fmt.Fprint(s.out, line) // what go itself says, such as its downloads
 		return
@@ -192,7 +203,14 @@ func (s *summary) finish() bool {
 	for _, pkg := range s.broken {
 		fmt.Fprintf(s.out, "BROKEN %s: it did not build, or failed outside its tests\n", pkg)
 	}
+	for _, t := range s.flaky {
+		fmt.Fprintf(s.out, "FLAKY %s %s: it failed, and passed when it was run again\n", t.pkg, t.name)
+	}
 	failed := counts["fail"] + len(s.broken)
+	if s.failed && failed == 0 && len(s.flaky) == 0 {
+		failed++
+		fmt.Fprintln(s.out, "BROKEN: go test failed, and no test did")
+	}
 	fmt.Fprintf(s.out, "%d passed, %d failed, %d skipped\n", counts["pass"], failed, counts["skip"])
 	return failed == 0 && counts["pass"] > 0
 }

@@ -22,6 +22,7 @@ func TestSummary(t *testing.T) {
 	tests := []struct {
 		name  string
 		input string
+		again string // what tests say that are run again; "": they are not
 		want  string
 		ok    bool
 	}{
@@ -102,6 +103,69 @@ func TestSummary(t *testing.T) {
 			want: "panic: oh\nBROKEN p: it did not build, or failed outside its tests\n0 passed, 1 failed, 0 skipped\n",
 		},
 		{
+			name: "a test that passes when it is run again is flaky, with its subtests",
+			input: events(t,
+				event{Action: "pass", Package: "p", Test: "TestA/x"},
+				event{Action: "output", Package: "p", Test: "TestA/y", Output: "bad\n"},
+				event{Action: "fail", Package: "p", Test: "TestA/y"},
+				event{Action: "fail", Package: "p", Test: "TestA"},
+				event{Action: "pass", Package: "p", Test: "TestAB"},
+				event{Action: "fail", Package: "p"},
+			) + "exit 1\n",
+			again: events(t,
+				event{Action: "pass", Package: "p", Test: "TestA/x"},
+				event{Action: "pass", Package: "p", Test: "TestA/y"},
+				event{Action: "pass", Package: "p", Test: "TestA"},
+				event{Action: "pass", Package: "p"},
+			),
+			want: "bad\nFLAKY p TestA: it failed, and passed when it was run again\n3 passed, 0 failed, 0 skipped\n",
+			ok:   true,
+		},
+		{
+			name: "what fails twice is a failure",
+			input: events(t,
+				event{Action: "fail", Package: "p", Test: "TestA"},
+				event{Action: "fail", Package: "p"},
+			) + "exit 1\n",
+			again: events(t,
+				event{Action: "output", Package: "p", Test: "TestA", Output: "bad again\n"},
+				event{Action: "fail", Package: "p", Test: "TestA"},
+				event{Action: "fail", Package: "p"},
+			),
+			want: "bad again\n0 passed, 1 failed, 0 skipped\n",
+		},
+		{
+			name: "what crashes when it is run again is a failure",
+			input: events(t,
+				event{Action: "fail", Package: "p", Test: "TestA"},
+				event{Action: "fail", Package: "p"},
+			),
+			again: events(t,
+				event{Action: "output", Package: "p", Test: "TestA", Output: "panic: oh\n"},
+				event{Action: "fail", Package: "p"},
+			),
+			want: "panic: oh\n0 passed, 1 failed, 0 skipped\n",
+		},
+		{
+			name: "many failures are not run again",
+			input: events(t,
+				event{Action: "fail", Package: "p", Test: "TestA"},
+				event{Action: "fail", Package: "p", Test: "TestB"},
+				event{Action: "fail", Package: "p", Test: "TestC"},
+				event{Action: "fail", Package: "q", Test: "TestA"},
+				event{Action: "fail", Package: "q", Test: "TestB"},
+				event{Action: "fail", Package: "q", Test: "TestC"},
+			),
+			want: "0 passed, 6 failed, 0 skipped\n",
+		},
+		{
+			name: "go test fails though no test does",
+			input: events(t,
+				event{Action: "pass", Package: "p", Test: "TestA"},
+			) + "exit 2\n",
+			want: "BROKEN: go test failed, and no test did\n1 passed, 1 failed, 0 skipped\n",
+		},
+		{
 			name:  "no test at all is a failure, and what is no event is passed on",
 			input: "go: downloading x\n",
 			want:  "go: downloading x\n0 passed, 0 failed, 0 skipped\n",
@@ -114,6 +178,12 @@ func TestSummary(t *testing.T) {
 			if err := s.readAll(strings.NewReader(tt.input)); err != nil {
 				t.Fatal(err)
 			}
+			s.again(func(pkg string, tests []string) []byte {
+				if tt.again == "" && !strings.Contains(tt.want, " 1 failed") {
+					t.Errorf("%v of %s are run again", tests, pkg)
+				}
+				return []byte(tt.again)
+			})
 			if ok := s.finish(); ok != tt.ok {
 				t.Errorf("finish returned %v", ok)
 			}
