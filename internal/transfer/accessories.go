@@ -8,7 +8,6 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/lighterage/lighterage/internal/oci"
 	"github.com/lighterage/lighterage/internal/registry"
 )
 
@@ -62,7 +61,7 @@ func (c *copying) accessories(ctx context.Context, top carried) error {
 // manifestsWithin returns the digests of the artifact's own manifest and of all that
 // it consists of.
 func (c *copying) manifestsWithin(ctx context.Context, top carried) ([]digest.Digest, error) {
-	if top.outcome == Unchanged {
+	if top.outcome == Unchanged && !c.hasRead(top.at()) {
 		m, err := c.r.Source.Manifest(ctx, c.r.SourceRepository, string(top.digest))
 		if err != nil {
 			return nil, c.sourceFailure(err, string(top.digest))
@@ -71,8 +70,8 @@ func (c *copying) manifestsWithin(ctx context.Context, top carried) ([]digest.Di
 			return nil, err
 		}
 	}
-	all := []digest.Digest{top.digest}
-	met := map[digest.Digest]bool{top.digest: true}
+	all := []digest.Digest{top.at()}
+	met := map[digest.Digest]bool{top.at(): true}
 	for i := 0; i < len(all); i++ {
 		for _, child := range c.childrenOf(all[i]) {
 			if met[child.Digest] {
@@ -92,7 +91,7 @@ func (c *copying) manifestsWithin(ctx context.Context, top carried) ([]digest.Di
 			}
 		}
 	}
-	return all, nil
+	return c.withoutRewritten(all), nil
 }
 
 func isIndex(mediaType string) bool {
@@ -143,7 +142,7 @@ func (c *copying) accessoriesOf(ctx context.Context, subject digest.Digest, look
 		return placed, err
 	}
 	for _, tag := range tags {
-		got, err := c.carry(ctx, link{source: tag, target: tag, override: c.r.Override})
+		got, err := c.carryWhole(ctx, link{source: tag, target: tag, override: c.r.Override})
 		if err != nil {
 			return placed, fmt.Errorf("accessory %s of %s: %w", tag, short(subject), err)
 		}
@@ -154,29 +153,9 @@ func (c *copying) accessoriesOf(ctx context.Context, subject digest.Digest, look
 	return placed, nil
 }
 
-// referrers lists what names the manifest as its subject at the source. Where the
-// source has no referrers API the repository's tags, which are listed once, tell
-// whether there is a fallback tag to be read.
+// referrers lists what names the manifest as its subject at the source.
 func (c *copying) referrers(ctx context.Context, subject digest.Digest) ([]ocispec.Descriptor, error) {
-	if c.r.Source.ReferrersByTag() {
-		list, err := c.e.accessoryTags(ctx, c.r.Source, c.r.SourceRepository, c.asOf())
-		if err != nil {
-			return nil, failure(Source, err, "list tags of %s", c.r.SourceRepository)
-		}
-		if !list.unreadable && !list.tags[registry.ReferrersTag(subject)] {
-			return nil, nil
-		}
-	}
-	found, err := c.r.Source.Referrers(ctx, c.r.SourceRepository, subject)
-	if err != nil {
-		return nil, failure(Source, err, "list referrers of %s", short(subject))
-	}
-	for _, desc := range found {
-		if err := oci.CheckDescriptor("referrer", desc); err != nil {
-			return nil, fault(Source, err, "list referrers of %s", short(subject))
-		}
-	}
-	return found, nil
+	return c.e.referrersOf(ctx, c.r.Source, c.r.SourceRepository, subject, c.asOf())
 }
 
 // cosignTags returns the tags in which cosign keeps what belongs to the manifest.

@@ -39,7 +39,8 @@ const (
 // those who believe what the destination says it has.
 type endeavour struct {
 	place
-	forced bool
+	forced    bool
+	platforms string // of an index of which something is left out
 }
 
 // blob is a blob to be brought into a repository of the destination.
@@ -72,7 +73,7 @@ func (e *Engine) ensure(ctx context.Context, b blob) (delivery, error) {
 		return delivery{how: fatePresent, size: b.desc.Size}, nil
 	}
 	for {
-		got, shared, err := e.blobs.do(ctx, endeavour{place{aBlob, b.repository, d}, b.effort == forcing}, func(ctx context.Context) (delivery, error) {
+		got, shared, err := e.blobs.do(ctx, endeavour{place: place{aBlob, b.repository, d}, forced: b.effort == forcing}, func(ctx context.Context) (delivery, error) {
 			ctx, span := trace.Start(ctx, "blob", "digest", d, "repository", b.repository, "role", b.role)
 			got, err := e.bring(ctx, b)
 			span.Set("size", got.size, "outcome", got.how)

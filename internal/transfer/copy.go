@@ -8,6 +8,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/lighterage/lighterage/internal/oci"
 	"github.com/lighterage/lighterage/internal/pace"
 	"github.com/lighterage/lighterage/internal/problem"
 	"github.com/lighterage/lighterage/internal/registry"
@@ -29,6 +30,13 @@ type Request struct {
 	Override bool
 	// Target is what a plan found at the destination. Unasked: Copy asks.
 	Target TargetState
+
+	// Platforms: of an index, only what is for these is copied, and an image for another
+	// one is left out. None: everything. What has no platform is copied.
+	Platforms oci.Platforms
+	// Rewrite: an index of which something is left out is made into one that lists only the
+	// rest. Otherwise it is put as it is, and what it lists is missing.
+	Rewrite bool
 
 	// Accessories: what refers to the artifact, and to the children of an index, is
 	// copied after it: referrers, and tags as cosign makes them.
@@ -65,6 +73,7 @@ const (
 	Copied    Outcome = "copied"
 	Unchanged Outcome = "unchanged" // the destination had the same digest
 	Kept      Outcome = "kept"      // the destination has something else and Override is not set
+	LeftOut   Outcome = "left out"  // it is for none of the Platforms
 )
 
 // Placed is a reference at the destination, a tag or a digest, and what it stands for.
@@ -77,6 +86,8 @@ type Placed struct {
 type Result struct {
 	Outcome  Outcome
 	Digest   digest.Digest // at the source
+	Stored   digest.Digest // at the destination, if an index was rewritten; else ""
+	Reason   string        // why it was left out
 	Previous digest.Digest // what the destination's tag stood for before, "" if nothing
 	// Bytes of blobs, the accessories' included.
 	BytesSent, BytesMounted, BytesPresent int64
@@ -87,7 +98,8 @@ type Result struct {
 }
 
 // Copy brings an artifact to the destination, with everything it consists of, and
-// its tag last. Bytes and digests of manifests never change. It may be called at any
+// its tag last. Bytes and digests of manifests never change, unless Request.Rewrite asks
+// for it. It may be called at any
 // time by any number of goroutines; what one of them is moving the others wait for.
 // The error wraps an *Error, unless the request itself is wrong or ctx ended.
 func (e *Engine) Copy(ctx context.Context, r Request) (Result, error) {
@@ -141,14 +153,24 @@ func (c *copying) run(ctx context.Context) error {
 	if d := digest.Digest(r.SourceReference); d.Validate() == nil {
 		known = d
 	}
-	got, err := c.carry(ctx, link{source: r.SourceReference, digest: known, target: r.TargetReference, state: r.Target, override: r.Override})
-	c.result.Outcome, c.result.Digest, c.result.Previous = got.outcome, got.digest, got.previous
-	if err != nil || got.outcome == Kept {
+	top := link{source: r.SourceReference, digest: known, target: r.TargetReference, state: r.Target, override: r.Override}
+	var got carried
+	var err error
+	if len(r.Platforms) > 0 {
+		got, err = c.carryPortion(ctx, top)
+	} else {
+		got, err = c.carryWhole(ctx, top)
+	}
+	c.result.Outcome, c.result.Digest, c.result.Previous, c.result.Reason = got.outcome, got.digest, got.previous, got.reason
+	if got.stored != got.digest {
+		c.result.Stored = got.stored
+	}
+	if err != nil || got.outcome == Kept || got.outcome == LeftOut {
 		return err
 	}
-	placed := Placed{Reference: r.TargetReference, Digest: got.digest}
+	placed := Placed{Reference: r.TargetReference, Digest: got.at()}
 	if placed.Reference == "" {
-		placed.Reference = string(got.digest)
+		placed.Reference = string(got.at())
 	}
 	c.result.Placed = append(c.result.Placed, placed)
 	if !r.Accessories || got.outcome == Unchanged && !r.AccessoriesOfUnchanged {
@@ -172,12 +194,22 @@ type carried struct {
 	digest   digest.Digest
 	previous digest.Digest
 	media    string
+	stored   digest.Digest // at the destination; "": the same
+	reason   string        // why it was left out
 }
 
-// carry brings one reference to the destination. The destination is asked first and
+// at is the digest at the destination.
+func (got carried) at() digest.Digest {
+	if got.stored != "" {
+		return got.stored
+	}
+	return got.digest
+}
+
+// carryWhole brings one reference to the destination. The destination is asked first and
 // the source only as far as the answer calls for: a tag that is new at the
 // destination is fetched from the source without asking what it is.
-func (c *copying) carry(ctx context.Context, l link) (carried, error) {
+func (c *copying) carryWhole(ctx context.Context, l link) (carried, error) {
 	state := l.state
 	var err error
 	switch {
@@ -206,9 +238,17 @@ func (c *copying) carry(ctx context.Context, l link) (carried, error) {
 		}
 		got.digest = desc.Digest
 	}
+	whole := true
+	if state.Digest() == got.digest && got.digest != "" && !c.r.Thorough {
+		lacks, err := c.e.lacks(ctx, c.r.TargetRepository, nil, got.digest)
+		if err != nil {
+			return got, err
+		}
+		whole = !lacks
+	}
 	switch {
 	case state.Digest() == "":
-	case state.Digest() == got.digest && c.r.Thorough: // as if it were not there
+	case state.Digest() == got.digest && (c.r.Thorough || !whole): // as if it were not there
 	case state.Digest() == got.digest:
 		c.e.exists.remember(aManifest, c.r.TargetRepository, got.digest)
 		got.outcome = Unchanged

@@ -5,7 +5,8 @@
 // artifacts and repositories wait for it, and mounts it into the others; it sends
 // what is missing in parallel, goes on with what broke off, and puts manifests after
 // what they refer to and tags last, so that the destination never shows an artifact
-// that is not whole. Bytes and digests of manifests never change. Nothing is written
+// that is not whole. Bytes and digests of manifests never change, unless a smaller index
+// is asked for (Request.Rewrite). Nothing is written
 // to a disk, and no blob of more than 256 KiB is held in memory.
 //
 // What it never does: delete or move a tag that does not stand for what the caller

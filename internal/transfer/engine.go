@@ -47,7 +47,10 @@ type Options struct {
 	// Holder, if set, names a repository of the destination that has a blob, "" if there
 	// is none: for what others have put there, which this engine has not seen.
 	Holder func(ctx context.Context, d digest.Digest) (repository string, err error)
-	Log    *slog.Logger // nil: none
+	// Portions, if set, remembers over a restart which indexes are there without some of
+	// what they list.
+	Portions Portions
+	Log      *slog.Logger // nil: none
 }
 
 // Checkpoints stores small texts that outlive the process. It is called now and
@@ -73,6 +76,7 @@ type Engine struct {
 	manifests flights[endeavour, struct{}]
 	listings  flights[listingKey, tagList]
 	tags      tagLists
+	portions  Portions
 	board     board
 	claims    claims
 	streams   chan struct{}
@@ -98,8 +102,11 @@ func NewEngine(target *registry.Client, o Options) *Engine {
 	setDefault(&o.CheckpointSize, 16<<20)
 	setDefault(&o.ChunkSize, 16<<20)
 	setDefault(&o.Log, slog.New(slog.DiscardHandler))
+	if o.Portions == nil {
+		o.Portions = &ownPortions{}
+	}
 	return &Engine{
-		target: target, o: o, log: o.Log,
+		target: target, o: o, log: o.Log, portions: o.Portions,
 		exists: newExistence(o.Validity, o.Remembered), mounts: newMounting(),
 		streams: make(chan struct{}, o.Streams),
 	}

@@ -84,6 +84,9 @@ func (e *Engine) removeTag(ctx context.Context, repository, tag string, expect d
 // with the manifest: the protocol offers nothing against that.
 func (e *Engine) RemoveArtifact(ctx context.Context, repository string, d digest.Digest) (Removal, error) {
 	got, err := e.removeArtifact(ctx, repository, d)
+	if err == nil && (got == Removed || got == NotThere) {
+		err = e.portions.Forget(ctx, repository, d)
+	}
 	if err != nil {
 		return "", fmt.Errorf("remove %s/%s: %w", e.o.Name, name(repository, string(d)), err)
 	}

@@ -17,6 +17,10 @@ import (
 // engine remembers: what somebody took away is what it is there to find. It is safe
 // for concurrent use.
 type Verification struct {
+	// Platforms, if set before it begins, are those of indexes that are looked for: what is
+	// for others may be missing.
+	Platforms oci.Platforms
+
 	e *Engine
 
 	mu   sync.Mutex
@@ -106,6 +110,16 @@ func (v *Verification) manifest(ctx context.Context, repository string, d digest
 		}
 		if err != nil {
 			return nil, fault(Destination, err, "read manifest %s", short(d))
+		}
+		if len(v.Platforms) > 0 && len(n.Children) > 0 {
+			switch p, err := readsFrom(v.e.target, repository, v.Platforms, false).artifact(ctx, m, depth); {
+			case registry.IsNotFound(err): // of what names no platform, which therefore has to be there
+				return []Lack{{"something within", d}}, nil
+			case err != nil:
+				return nil, narrowFailure(Destination, err, "read manifest %s", short(d))
+			case p.verdict != notChosen:
+				n = p.parsed
+			}
 		}
 		return v.parts(ctx, repository, n, depth)
 	})

@@ -37,7 +37,8 @@ type copying struct {
 	mu        sync.Mutex
 	counted   map[digest.Digest]bool // blobs in the progress
 	children  map[digest.Digest][]ocispec.Descriptor
-	announced map[digest.Digest]bool // referrers that the destination is known to list
+	portions  map[digest.Digest]*portion // indexes of which something is left out
+	announced map[digest.Digest]bool     // referrers that the destination is known to list
 
 	logging sync.Mutex
 	closed  bool // nobody listens to the log any more
@@ -47,7 +48,7 @@ func newCopying(e *Engine, r Request) *copying {
 	return &copying{
 		e: e, r: r, track: &tracker{report: r.Progress}, start: time.Now(),
 		counted: map[digest.Digest]bool{}, children: map[digest.Digest][]ocispec.Descriptor{},
-		announced: map[digest.Digest]bool{},
+		announced: map[digest.Digest]bool{}, portions: map[digest.Digest]*portion{},
 	}
 }
 
@@ -74,6 +75,14 @@ func (c *copying) top(ctx context.Context, m registry.Manifest, reference string
 	if err != nil {
 		return err
 	}
+	if len(n.Children) == 0 {
+		return c.topParts(ctx, m, n, reference, moved)
+	}
+	return c.noting(ctx, m.Digest, nil, false, func() error { return c.topParts(ctx, m, n, reference, moved) })
+}
+
+// topParts brings what an artifact consists of, and then its own manifest.
+func (c *copying) topParts(ctx context.Context, m registry.Manifest, n oci.Manifest, reference string, moved bool) error {
 	if c.r.Thorough {
 		if err := c.parts(ctx, n, 0, checking, true, nil); err != nil {
 			return err
@@ -90,6 +99,13 @@ func (c *copying) top(ctx context.Context, m registry.Manifest, reference string
 		}
 		there = !state.Absent()
 		c.e.misses.note(there)
+	}
+	if there {
+		believed, err := c.believes(ctx, m.Digest, m.MediaType)
+		if err != nil {
+			return err
+		}
+		there, moved = believed, moved || !believed // then much of it may be there
 	}
 	if there {
 		c.say("%s: the destination has %s already; only the tag is set", name(c.r.SourceRepository, c.r.SourceReference), short(m.Digest))
@@ -222,11 +238,17 @@ func (c *copying) blob(ctx context.Context, ref oci.Blob, how effort) error {
 // child brings a manifest that an index refers to, under its digest.
 func (c *copying) child(ctx context.Context, desc ocispec.Descriptor, depth int, how effort, look bool) error {
 	at := place{aManifest, c.r.TargetRepository, desc.Digest}
+	key := endeavour{place: at, forced: how == forcing}
+	if c.portionOf(desc.Digest) != nil {
+		key.platforms = c.r.Platforms.String()
+	}
 	for {
 		if how == trusting && c.e.exists.holds(aManifest, at.repository, at.digest) {
-			return nil
+			if there, err := c.believes(ctx, desc.Digest, desc.MediaType); err != nil || there {
+				return err
+			}
 		}
-		_, shared, err := c.e.manifests.do(ctx, endeavour{at, how == forcing}, func(ctx context.Context) (struct{}, error) {
+		_, shared, err := c.e.manifests.do(ctx, key, func(ctx context.Context) (struct{}, error) {
 			return struct{}{}, c.bringChild(ctx, desc, depth, how, look)
 		})
 		if err == nil || !shared || ctx.Err() != nil || sparesOthers(err) {
@@ -237,11 +259,21 @@ func (c *copying) child(ctx context.Context, desc ocispec.Descriptor, depth int,
 }
 
 func (c *copying) bringChild(ctx context.Context, desc ocispec.Descriptor, depth int, how effort, look bool) error {
+	absent := false
 	if (look && how == trusting || how == checking) && !c.r.Thorough {
 		state, err := c.e.Inspect(ctx, c.r.TargetRepository, string(desc.Digest))
-		if err != nil || !state.Absent() {
+		if err != nil {
 			return err
 		}
+		if !state.Absent() {
+			if there, err := c.believes(ctx, desc.Digest, desc.MediaType); err != nil || there {
+				return err
+			}
+		}
+		absent = state.Absent()
+	}
+	if p := c.portionOf(desc.Digest); p != nil {
+		return c.noting(ctx, desc.Digest, p, absent, func() error { return c.putChild(ctx, p.manifest, p.parsed, depth, how, look) })
 	}
 	m, err := c.r.Source.Manifest(ctx, c.r.SourceRepository, string(desc.Digest))
 	if err != nil {
@@ -255,6 +287,13 @@ func (c *copying) bringChild(ctx context.Context, desc ocispec.Descriptor, depth
 	if err != nil {
 		return err
 	}
+	if len(n.Children) == 0 {
+		return c.putChild(ctx, m, n, depth, how, look)
+	}
+	return c.noting(ctx, m.Digest, nil, false, func() error { return c.putChild(ctx, m, n, depth, how, look) })
+}
+
+func (c *copying) putChild(ctx context.Context, m registry.Manifest, n oci.Manifest, depth int, how effort, look bool) error {
 	// Even when the child is put again by force, its parts are looked for first.
 	if err := c.parts(ctx, n, depth, min(how, checking), look, nil); err != nil {
 		return err
@@ -279,6 +318,10 @@ func (c *copying) store(ctx context.Context, m registry.Manifest, n oci.Manifest
 			}
 			c.e.referrers.learn(put.SubjectAccepted)
 			return c.announce(ctx, n.Subject.Digest, refererOf(m, n), put.SubjectAccepted)
+		}
+		sparse := c.portionOf(m.Digest)
+		if sparse != nil && len(sparse.left) > 0 && !sparse.rewritten() && mayRefuseSparse(err) && (!lacksParts(err) || how == forcing || refusesSparse(sparse, namedIn(err))) {
+			return storeFailure(ctx, sparseHint(err), m, reference)
 		}
 		if !lacksParts(err) || how == forcing || ctx.Err() != nil {
 			return storeFailure(ctx, err, m, reference)
