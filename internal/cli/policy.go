@@ -233,6 +233,7 @@ func (a *app) showPolicy(p gen.ReplicationPolicy) error {
 		{"flattening", flattening},
 		{"renamed", renameText(p.Rename)},
 		{"accessories", p.Accessories},
+		{"platforms", platformText(&p)},
 		{"trigger", triggerText(p)},
 		{"next run", nextRun(p)},
 		{"at a time", one},

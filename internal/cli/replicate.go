@@ -160,7 +160,7 @@ func (a *app) side(ctx context.Context, l location, f endFlags, o registry.Optio
 	if err != nil {
 		return nil, err
 	}
-	return replication.NewSide(l.host, e, o, nil)
+	return replication.NewSide(l.host, e, o, replication.Books{})
 }
 
 // rule is what the command line asks for.
@@ -190,6 +190,7 @@ func (f replicateFlags) rule(from, to location) (rule.Rule, error) {
 	}
 	r.Select, r.Rename = f.selects.Selection, f.selects.Rename
 	r.Accessories = rule.AccessoryMode(f.selects.accessories)
+	r.Platforms, r.PlatformMode = f.selects.platforms, rule.PlatformMode(f.selects.mode)
 	if r.DestNamespace == "" && f.flatten.count != 0 {
 		return r, usage("--flatten needs a namespace to put in place of what it leaves out: DST/NAMESPACE")
 	}

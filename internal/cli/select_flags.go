@@ -15,6 +15,8 @@ type selectFlags struct {
 	rule.Selection
 	rule.Rename
 	accessories string // a rule.AccessoryMode
+	platforms   []string
+	mode        string // a rule.PlatformMode
 }
 
 func (f *selectFlags) add(flags *pflag.FlagSet) {
@@ -29,12 +31,17 @@ func (f *selectFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.PushedSince, "pushed-since", "", "what was pushed since a time or day (2026-01-31) or within an age (36h, 30d)")
 	flags.StringArrayVar(&f.ArtifactTypes, "artifact-type", nil, "IMAGE, CHART, ... or a media type; may be given more than once")
 	f.accessories = string(rule.AccessoriesAll)
-	flags.Var(&choice{&f.accessories, accessoryWords}, "accessories", "signatures, SBOMs and the like: all go with what they belong to, or none")
+	flags.Var(&choice{&f.accessories, accessoryWords}, "accessories", "signatures, SBOMs and the like: all go with what they belong to, or none; signed_only: all, of what has a signature, and nothing else is copied")
+	flags.StringSliceVar(&f.platforms, "platform", nil, "platform such as linux/amd64 that is copied of images that have several; may be given more than once (default all)")
+	f.mode = string(rule.PlatformSparse)
+	flags.Var(&choice{&f.mode, platformModes}, "platform-mode", "sparse: the index of such an image keeps its digest, and what it lists is missing; rewrite: a smaller one is made")
 	flags.StringVar(&f.Template, "rename", "", "name at the destination: 'mirror/{path}'; {repository}, {project}, {path} and {name} are the source's")
 	flags.StringVar(&f.Regexp, "rename-regex", "", "regular expression that whole repository names must match, for $1 or ${name} in --rename")
 }
 
-var accessoryWords = []string{string(rule.AccessoriesAll), string(rule.AccessoriesNone)}
+var accessoryWords = []string{string(rule.AccessoriesAll), string(rule.AccessoriesNone), string(rule.AccessoriesSignedOnly)}
+
+var platformModes = []string{string(rule.PlatformSparse), string(rule.PlatformRewrite)}
 
 // fill puts the flags that were given into a rule. An empty value takes a wish away.
 func (f *selectFlags) fill(flags *pflag.FlagSet, p *gen.ReplicationPolicy) {
@@ -71,6 +78,11 @@ func (f *selectFlags) fill(flags *pflag.FlagSet, p *gen.ReplicationPolicy) {
 	text("pushed-since", &s.PushedSince, f.PushedSince)
 	list("artifact-type", &s.ArtifactTypes, f.ArtifactTypes)
 	text("accessories", &p.Accessories, f.accessories)
+	list("platform", &p.Platforms, f.platforms)
+	text("platform-mode", &p.PlatformMode, f.mode)
+	if len(p.Platforms) == 0 && flags.Changed("platform") && !flags.Changed("platform-mode") {
+		p.PlatformMode = "" // how platforms are left out means nothing any more
+	}
 	text("rename", &n.Template, f.Template)
 	text("rename-regex", &n.Regex, f.Regexp)
 	p.Select, p.Rename = &s, &n
@@ -108,4 +120,13 @@ func renameText(n *gen.ReplicationRename) string {
 		return ""
 	}
 	return strings.TrimPrefix(n.Regex+" -> "+n.Template, " -> ")
+}
+
+// platformText says which platforms of images a rule copies, "" for all.
+func platformText(p *gen.ReplicationPolicy) string {
+	text := strings.Join(p.Platforms, ", ")
+	if text != "" && p.PlatformMode == string(rule.PlatformRewrite) {
+		text += ", as a smaller index"
+	}
+	return text
 }

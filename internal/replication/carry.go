@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/lighterage/lighterage/internal/oci"
 	"github.com/lighterage/lighterage/internal/rule"
 	"github.com/lighterage/lighterage/internal/trace"
 	"github.com/lighterage/lighterage/internal/transfer"
@@ -95,13 +96,13 @@ func (c *carrier) copy(ctx context.Context, i int) (done bool, err error) {
 	if err := c.intend(ctx, item); err != nil {
 		return false, err
 	}
-	result, err := c.Destination.Engine.Copy(ctx, c.request(i))
+	result, err := c.Destination.Engine.Copy(c.allowed(ctx), c.request(i))
 	item.found = transfer.Unasked // from now on only the destination knows
 	item.BytesSent += result.BytesSent
 	if err != nil {
 		return c.copyFailed(ctx, item, err)
 	}
-	item.Digest = result.Digest.String()
+	item.Digest, item.Stands = result.Digest.String(), result.Stored.String()
 	if err := c.placed(ctx, item, result); err != nil {
 		return false, err
 	}
@@ -122,7 +123,7 @@ func (c *carrier) copy(ctx context.Context, i int) (done bool, err error) {
 			return err == nil, err
 		}
 		c.Log("INFO", "%s was pushed again meanwhile, copying it once more", c.source(item))
-		item.Digest, item.Action = now, ActionCopy
+		item.Digest, item.Action, item.Reason = now, ActionCopy, ""
 		return false, nil
 	case c.repeatsDeletions():
 		c.Log("INFO", "%s was deleted meanwhile", c.source(item))
@@ -140,6 +141,13 @@ func (c *carrier) intend(ctx context.Context, item *Item) error {
 	d := digest.Digest(item.Digest)
 	if !c.repeatsDeletions() || byDigest(item.Reference) || d.Validate() != nil {
 		return nil
+	}
+	if c.Rule.RewritesIndexes() && c.narrows(item) {
+		p, err := transfer.ReadPortion(ctx, c.Source.Adapter.Client(), c.plan.SourceRepository, item.Digest, c.wanted, true)
+		if err != nil || p.Nothing != "" {
+			return nil // nothing is going to be put, and the copy says why
+		}
+		d = p.Digest
 	}
 	if err := c.Intended(ctx, c.plan.DestinationRepository, item.Reference, d); err != nil {
 		return fmt.Errorf("note what is going to be at %s: %w", c.target(item), err)
@@ -211,8 +219,20 @@ func (c *carrier) stillWants(ctx context.Context, item *Item) (bool, error) {
 	return wanted, nil
 }
 
+// allowed lets home take indexes of which something is left out.
+func (c *carrier) allowed(ctx context.Context) context.Context {
+	if c.Destination.sparse == nil || len(c.wanted) == 0 {
+		return ctx
+	}
+	return c.Destination.sparse(ctx)
+}
+
 func (c *carrier) request(i int) transfer.Request {
 	item := c.plan.Items[i]
+	var platforms oci.Platforms
+	if c.narrows(&item) {
+		platforms = c.wanted
+	}
 	target := item.Reference
 	if byDigest(target) {
 		target = "" // an untagged artifact stays untagged
@@ -227,6 +247,8 @@ func (c *carrier) request(i int) transfer.Request {
 		TargetReference:  target,
 		Override:         c.Rule.Override,
 		Target:           item.found,
+		Platforms:        platforms,
+		Rewrite:          c.Rule.RewritesIndexes(),
 		Accessories:      c.Rule.Accessories != rule.AccessoriesNone,
 		Bandwidth:        c.Bandwidth,
 		ByChunk:          c.Rule.CopyByChunk,
@@ -243,6 +265,9 @@ func (c *carrier) noteCopy(item *Item, result transfer.Result) error {
 	switch result.Outcome {
 	case transfer.Unchanged:
 		item.Action = ActionSkip
+		return settle(item, c.Log, c.plan.DestinationRepository)
+	case transfer.LeftOut:
+		item.skip(result.Reason)
 		return settle(item, c.Log, c.plan.DestinationRepository)
 	case transfer.Kept:
 		item.Action = ActionConflict
@@ -302,7 +327,7 @@ func (c *carrier) remove(ctx context.Context, i int) (done bool, err error) {
 // destination, is not this one's to delete.
 func (c *carrier) removeAt(ctx context.Context, item *Item) (transfer.Removal, error) {
 	if byDigest(item.Reference) {
-		return c.Destination.Engine.RemoveArtifact(ctx, c.plan.DestinationRepository, digest.Digest(item.Reference))
+		return c.removeArtifact(ctx, digest.Digest(item.Reference))
 	}
 	expect, source, err := c.Expected(ctx, c.plan.DestinationRepository, item.Reference)
 	if err != nil {
@@ -321,6 +346,19 @@ func (c *carrier) removeAt(ctx context.Context, item *Item) (transfer.Removal, e
 		if err != nil || removal != transfer.Foreign {
 			break
 		}
+	}
+	return removal, err
+}
+
+// removeArtifact deletes a manifest by its digest, and what the rule has made of it.
+func (c *carrier) removeArtifact(ctx context.Context, d digest.Digest) (transfer.Removal, error) {
+	removal, err := c.Destination.Engine.RemoveArtifact(ctx, c.plan.DestinationRepository, d)
+	if err != nil || !c.Rule.RewritesIndexes() {
+		return removal, err
+	}
+	made, err := c.Destination.Engine.RemoveMade(ctx, c.plan.DestinationRepository, d, c.wanted)
+	if made != transfer.NotThere && removal != transfer.Removed {
+		removal = made
 	}
 	return removal, err
 }
@@ -355,7 +393,7 @@ func (c *carrier) stillGone(ctx context.Context, i int) (bool, error) {
 		}
 		request := c.request(i)
 		request.SourceReference, request.TargetReference = tag, tag
-		result, err := c.Destination.Engine.Copy(ctx, request)
+		result, err := c.Destination.Engine.Copy(c.allowed(ctx), request)
 		if err != nil {
 			return false, err
 		}

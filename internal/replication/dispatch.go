@@ -251,9 +251,30 @@ func (r eventRule) copies(e home.Event, types []string, owners []registry.Artifa
 	if len(tags) == 0 {
 		tags = []string{e.Digest}
 	}
-	items := make([]Item, len(tags))
-	for i, tag := range tags {
-		items[i] = Item{Reference: tag, Digest: e.Digest, Action: ActionCopy, Subject: subject, Accessories: relabelled}
+	var items []Item
+	if subject != "" && r.SignedOnly() {
+		items = r.ownersOf(e, owners)
+	}
+	for _, tag := range tags {
+		items = append(items, Item{Reference: tag, Digest: e.Digest, Action: ActionCopy, Subject: subject, Accessories: relabelled})
+	}
+	return items
+}
+
+// ownersOf are the references of what an accessory belongs to that the rule wants: when the
+// accessory is a signature, what was left out until now is to be copied.
+func (r eventRule) ownersOf(e home.Event, owners []registry.Artifact) (items []Item) {
+	for _, owner := range owners {
+		tags, wanted := r.matcher.Match(owned(e.Repository, owner))
+		if !wanted {
+			continue
+		}
+		if len(tags) == 0 {
+			tags = []string{owner.Digest}
+		}
+		for _, tag := range tags {
+			items = append(items, Item{Reference: tag, Digest: owner.Digest, Action: ActionCopy, Accessories: true})
+		}
 	}
 	return items
 }

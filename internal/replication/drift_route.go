@@ -25,7 +25,15 @@ func (r Route) Drift(ctx context.Context, deep bool) iter.Seq2[RepositoryDrift, 
 	return func(yield func(RepositoryDrift, error) bool) {
 		looks := map[int64]deepLook{}
 		for _, to := range r.each() {
-			looks[to.Destination.ID] = deepLook{to.Destination.Engine.NewVerification()}
+			look := deepLook{to.Destination.Engine.NewVerification()}
+			if !r.Rule.RewritesIndexes() {
+				var err error
+				if look.Platforms, err = r.platforms(); err != nil {
+					yield(RepositoryDrift{}, err)
+					return
+				}
+			}
+			looks[to.Destination.ID] = look
 		}
 		for plan, err := range r.Plan(ctx) {
 			if err != nil {
@@ -35,8 +43,8 @@ func (r Route) Drift(ctx context.Context, deep bool) iter.Seq2[RepositoryDrift, 
 			d := RepositoryDrift{Plan: plan, Entries: make([]DriftEntry, 0, len(plan.Items))}
 			for i := range plan.Items {
 				item := &plan.Items[i]
-				if item.Action == ActionSkip && item.Reason == goneFromSource {
-					continue // deleted while it was looked at: no business of the rule's any more
+				if item.Action == ActionSkip && item.Reason != "" {
+					continue // left out, or deleted while it was looked at: no business of the rule's
 				}
 				d.Entries = append(d.Entries, driftOfItem(plan, item))
 			}
@@ -61,6 +69,9 @@ func driftOfItem(plan RepositoryPlan, item *Item) DriftEntry {
 		e.State, e.DestinationDigest = InSync, item.standsFor()
 	case ActionCopy:
 		e.State, e.Drift = Missing, true
+		if e.DestinationDigest != "" {
+			e.Reason = "not all of what the rule wants of the index is at the destination"
+		}
 	case ActionOverwrite:
 		e.State, e.Drift = Different, true
 	case ActionConflict:
@@ -115,9 +126,7 @@ func lacksText(lacks []transfer.Lack) string {
 }
 
 // broken reports whether the destination has the artifact by name but not as a whole.
-func (e DriftEntry) broken() bool {
-	return e.State == Missing && e.DestinationDigest != "" && e.DestinationDigest == e.SourceDigest
-}
+func (e DriftEntry) broken() bool { return e.State == Missing && e.DestinationDigest != "" }
 
 // Mend turns entries that are drift into the items that make it good. What is extra is
 // deleted, what is different only when override is set.

@@ -117,5 +117,13 @@ func (i Item) standsFor() string {
 	if d := i.found.Digest(); d != "" {
 		return d.String()
 	}
+	return i.wanted()
+}
+
+// wanted is the digest that the destination is to have.
+func (i Item) wanted() string {
+	if i.Stands != "" {
+		return i.Stands
+	}
 	return i.Digest
 }

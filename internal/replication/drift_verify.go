@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -250,7 +251,15 @@ func (v *verification) extra(ctx context.Context, to Route, p placement) (*Drift
 	if state.Digest() != p.digest {
 		return nil, nil
 	}
-	now, err := to.Source.digest(ctx, p.source, p.reference)
+	reference := p.reference
+	if byDigest(reference) {
+		made, err := madeFrom(ctx, v.o.DB, to.Destination.ID, p.repository, reference)
+		if err != nil {
+			return nil, fmt.Errorf("look up what %s was made from: %w", reference, err)
+		}
+		reference = cmp.Or(made, reference)
+	}
+	now, err := to.Source.digest(ctx, p.source, reference)
 	if err != nil {
 		return nil, fmt.Errorf("look at %s: %w", name(to.Source, p.source, p.reference), err)
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/lighterage/lighterage/internal/transfer"
 )
 
@@ -139,10 +141,16 @@ type Item struct {
 	Rivals []string `json:"rivals,omitempty"`
 	// Thorough says that the destination has the artifact by name, but not all of it.
 	Thorough bool `json:"thorough,omitempty"`
+	// Stands is the digest at the destination of an index that becomes another one there.
+	Stands string `json:"stands,omitempty"`
 
 	// found is what the destination had when it was asked just now. It is not
 	// stored: what was true when a task was made may not be when it runs.
 	found transfer.TargetState
+	// partial says that some of the index is left out, and keeps its digest; within is the
+	// rest of it.
+	partial bool
+	within  []digest.Digest
 }
 
 // done reports whether an earlier attempt has done the item.

@@ -154,6 +154,8 @@ func isPlaced(ctx context.Context, q store.Querier, policy, registry int64, sour
 type owner struct {
 	policy int64
 	source string // repository
+	// rewritten: what it has put there is an index that was made smaller.
+	rewritten bool
 }
 
 // owners returns who has which of some references of a repository. Of what was put
@@ -171,14 +173,16 @@ func (p *placements) owners(ctx context.Context, registry int64, repository stri
 			args = append(args, reference)
 			fmt.Fprintf(&in, "$%d", len(args))
 		}
-		rows, err := p.db.QueryContext(ctx, `SELECT reference, policy_id, source_repository FROM placements
+		rows, err := p.db.QueryContext(ctx, `SELECT reference, policy_id, source_repository, EXISTS (SELECT 1 FROM portions o
+				WHERE o.registry_id = p.registry_id AND o.repository = p.repository AND o.digest = p.digest AND o.source_digest <> o.digest)
+			FROM placements p
 			WHERE registry_id = $1 AND repository = $2 AND source_repository <> '' AND reference IN (`+in.String()+`)`, args...)
 		if err != nil {
 			return nil, fmt.Errorf("look up who owns tags of %s: %w", repository, err)
 		}
 		_, err = collect(rows, func(row scanner) (reference string, err error) {
 			var o owner
-			if err = row.Scan(&reference, &o.policy, &o.source); err == nil {
+			if err = row.Scan(&reference, &o.policy, &o.source, &o.rewritten); err == nil {
 				owners[reference] = o
 			}
 			return reference, err
@@ -219,9 +223,10 @@ func (p *placements) claim(ctx context.Context, registry int64, repository, refe
 }
 
 // tagsPlaced returns the tags under which a rule was the last one to put a digest that
-// it took from a repository.
+// it took from a repository, or what it had made of it.
 func tagsPlaced(ctx context.Context, tx *store.Tx, policy, registry int64, source, repository, d string) ([]string, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT reference FROM placements WHERE registry_id = $1 AND repository = $2 AND digest = $3
+	rows, err := tx.QueryContext(ctx, `SELECT reference FROM placements WHERE registry_id = $1 AND repository = $2
+		AND (digest = $3 OR digest IN (SELECT digest FROM portions WHERE registry_id = $1 AND repository = $2 AND source_digest = $3))
 		AND policy_id = $4 AND source_repository IN ('', $5) ORDER BY reference`, registry, repository, d, policy, source)
 	if err != nil {
 		return nil, fmt.Errorf("look for tags of %s: %w", d, err)

@@ -336,9 +336,6 @@ func (s *Service) checkPolicy(ctx context.Context, p *Policy) error {
 	if err := p.Validate(); err != nil {
 		return err
 	}
-	if err := rule.Unsupported(p.Rule); err != nil {
-		return err
-	}
 	if p.Trigger == rule.EventBased && !p.Push() {
 		return problem.New(problem.BadRequest, "trigger event_based needs the local registry as source: a pull-based rule can be started manually or on a schedule")
 	}

@@ -117,7 +117,7 @@ func TestARuleMakesRepositoriesAtAmazonAndRemovesTagsThere(t *testing.T) {
 
 	frankfurt, err := replication.NewSide("frankfurt", registry.Endpoint{
 		Provider: "aws-ecr", URL: "https://api.ecr.eu-central-1.amazonaws.com", Credential: registry.Credential{AccessKey: "AKIA", AccessSecret: "secret"},
-	}, registry.Options{Attempts: 2, Transport: target}, nil)
+	}, registry.Options{Attempts: 2, Transport: target}, replication.Books{})
 	if err != nil {
 		t.Fatal(err)
 	}

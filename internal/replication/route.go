@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/lighterage/lighterage/internal/oci"
 	"github.com/lighterage/lighterage/internal/pace"
 	"github.com/lighterage/lighterage/internal/registry"
 	"github.com/lighterage/lighterage/internal/rule"
@@ -198,6 +199,10 @@ func pointers(items []Item) []*Item {
 // which others need a question at all.
 func (r Route) compare(ctx context.Context, source, destination string, items []*Item, questions chan struct{}) error {
 	const worthListing = 3
+	items, err := r.leaveOut(ctx, source, items, questions)
+	if err != nil || len(items) == 0 {
+		return err
+	}
 	first, rest := items[0], items[1:]
 	if err := r.compareItem(ctx, source, destination, first, questions, false); err != nil {
 		return err
@@ -218,7 +223,7 @@ func (r Route) compare(ctx context.Context, source, destination string, items []
 			}
 		}
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	group, compared := errgroup.WithContext(ctx)
 	for _, item := range rest {
 		if absent(item) {
 			item.Action, item.found = ActionCopy, transfer.Absent
@@ -226,9 +231,12 @@ func (r Route) compare(ctx context.Context, source, destination string, items []
 		}
 		// Where one tag is there, the others most likely are too.
 		likely := first.Action != ActionCopy
-		group.Go(func() error { return r.compareItem(ctx, source, destination, item, questions, likely) })
+		group.Go(func() error { return r.compareItem(compared, source, destination, item, questions, likely) })
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return r.doubt(ctx, destination, items)
 }
 
 // compareItem asks the destination about one item, and the source if it has not told
@@ -253,7 +261,11 @@ func (r Route) compareItem(ctx context.Context, source, destination string, item
 	if likely && item.Digest == "" {
 		early.Go(func() { _, _ = now() }) // its result is kept
 	}
-	state, err := r.Destination.Engine.Inspect(ctx, destination, item.Reference)
+	reference := item.Reference
+	if byDigest(reference) && item.Stands != "" {
+		reference = item.Stands
+	}
+	state, err := r.Destination.Engine.Inspect(ctx, destination, reference)
 	if err != nil {
 		return err
 	}
@@ -269,7 +281,7 @@ func (r Route) compareItem(ctx context.Context, source, destination string, item
 		item.Digest = a.Digest
 	}
 	item.found = state
-	item.Action = decide(digest.Digest(item.Digest), state, r.Rule.Override)
+	item.Action = decide(digest.Digest(item.wanted()), state, r.Rule.Override)
 	return nil
 }
 
@@ -339,7 +351,11 @@ func (r Route) Carry(ctx context.Context, plan *RepositoryPlan, h Hooks) error {
 	if err != nil {
 		return err
 	}
-	c := carrier{Route: r, Hooks: h, plan: plan, matcher: matcher, start: time.Now(), bytes: make([]transfer.Progress, len(plan.Items))}
+	platforms, err := r.platforms()
+	if err != nil {
+		return err
+	}
+	c := carrier{Route: r, Hooks: h, plan: plan, matcher: matcher, wanted: platforms, start: time.Now(), bytes: make([]transfer.Progress, len(plan.Items))}
 	failures := make([]error, len(plan.Items))
 	waits := make([]bool, len(plan.Items))
 	for i, item := range plan.Items {
@@ -401,6 +417,7 @@ type carrier struct {
 	Hooks
 	plan    *RepositoryPlan
 	matcher *rule.Matcher
+	wanted  oci.Platforms // none: all
 	start   time.Time
 
 	mu          sync.Mutex

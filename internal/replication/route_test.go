@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m, ts.IgnoreLeaks()...) }
 func side(t *testing.T, r *ts.Registry) *replication.Side {
 	t.Helper()
 	s, err := replication.NewSide("remote", registry.Endpoint{Provider: registry.ProviderDockerRegistry, URL: r.URL},
-		registry.Options{Attempts: 2}, nil)
+		registry.Options{Attempts: 2}, replication.Books{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -240,6 +240,9 @@ func (r *run) pending(ctx context.Context, route Route, items []Item) ([]*Item, 
 		if item.done() {
 			continue
 		}
+		if !look && item.Action == ActionSkip {
+			continue // for the reason that the plan has found
+		}
 		item.Outcome, item.Reason = "", ""
 		if look {
 			group.Go(func() error { return r.refresh(ctx, route, matcher, chosen, item) })

@@ -26,10 +26,20 @@ type Side struct {
 	// digest is current without all else, "" when the reference is gone.
 	digest func(ctx context.Context, repository, reference string) (string, error)
 	home   bool
+	books  bool // it is on record which indexes are here for some platforms only
+	// sparse lets requests put indexes of which something is missing; nil: it is up to the
+	// registry.
+	sparse func(context.Context) context.Context
 }
 
-// NewSide prepares a remote registry; it makes no request. Checkpoints may be nil.
-func NewSide(name string, e registry.Endpoint, o registry.Options, checkpoints transfer.Checkpoints) (*Side, error) {
+// Books is what a server remembers of a registry over a restart. The zero value is nothing.
+type Books struct {
+	Checkpoints transfer.Checkpoints
+	Portions    transfer.Portions
+}
+
+// NewSide prepares a remote registry; it makes no request.
+func NewSide(name string, e registry.Endpoint, o registry.Options, books Books) (*Side, error) {
 	adapter, err := registry.NewAdapter(e, o)
 	if err != nil {
 		return nil, fmt.Errorf("registry %s: %w", name, err)
@@ -45,18 +55,21 @@ func NewSide(name string, e registry.Endpoint, o registry.Options, checkpoints t
 		a, _, err := current(ctx, repository, reference)
 		return a.Digest, err
 	}
-	tuning := transfer.Options{Name: name, Checkpoints: checkpoints}
+	tuning := transfer.Options{Name: name, Checkpoints: books.Checkpoints, Portions: books.Portions}
 	if e.Provider != registry.ProviderDockerRegistry {
 		tuning.DeleteTag = adapter.DeleteTag // a plain registry has no means of its own: the engine knows what is safe there
 	}
 	if finder, ok := adapter.(registry.BlobFinder); ok {
 		tuning.Holder = finder.FindBlob
 	}
-	return &Side{Name: name, Adapter: adapter, Engine: transfer.NewEngine(adapter.Client(), tuning), current: current, digest: digest}, nil
+	return &Side{
+		Name: name, Adapter: adapter, Engine: transfer.NewEngine(adapter.Client(), tuning), current: current, digest: digest,
+		books: books.Portions != nil,
+	}, nil
 }
 
 // homeSide prepares the home registry.
-func homeSide(h Home) *Side {
+func homeSide(h Home, books transfer.Portions) *Side {
 	current := func(ctx context.Context, repository, reference string) (registry.Artifact, bool, error) {
 		a, err := h.Artifact(ctx, repository, reference)
 		if problem.Is(err, problem.NotFound) {
@@ -65,8 +78,14 @@ func homeSide(h Home) *Side {
 		return a, err == nil, err
 	}
 	adapter := homeAdapter{h}
-	engine := transfer.NewEngine(adapter.Client(), transfer.Options{Name: "home", DeleteTag: adapter.DeleteTag})
-	return &Side{Name: "home", Adapter: adapter, Engine: engine, current: current, digest: h.Digest, home: true}
+	engine := transfer.NewEngine(adapter.Client(), transfer.Options{Name: "home", DeleteTag: adapter.DeleteTag, Portions: books})
+	side := &Side{Name: "home", Adapter: adapter, Engine: engine, current: current, digest: h.Digest, home: true, books: true}
+	if own, ok := h.(interface {
+		AllowSparse(ctx context.Context) context.Context
+	}); ok {
+		side.sparse = own.AllowSparse
+	}
+	return side
 }
 
 // homeAdapter lets the home registry be a side like any other.
@@ -124,9 +143,9 @@ func (s *Service) side(ctx context.Context, id int64) (*Side, error) {
 	if known, ok := s.sides[id]; ok && (id == HomeID || known.access == access) {
 		return known.Side, nil
 	}
-	side := homeSide(s.o.Home)
+	side := homeSide(s.o.Home, portions{s.o.DB, id})
 	if id != HomeID {
-		if side, err = NewSide(endpoint.Name, endpoint.remote(), s.o.Remote, checkpoints{s.o.DB, s.now}); err != nil {
+		if side, err = NewSide(endpoint.Name, endpoint.remote(), s.o.Remote, Books{checkpoints{s.o.DB, s.now}, portions{s.o.DB, id}}); err != nil {
 			return nil, err
 		}
 	}

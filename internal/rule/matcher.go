@@ -45,6 +45,7 @@ type Matcher struct {
 	labels    []labelFilter
 	image     bool // images only
 	bare      bool // no accessories
+	follow    bool // accessories go with what they belong to, which may be left out
 	selection *selection
 }
 
@@ -61,7 +62,7 @@ type labelFilter struct {
 // Compile makes a Matcher of what a rule selects. All of its filters and the wishes of
 // its selection must agree to an artifact. The error is what Rule.Validate says of them.
 func Compile(r Rule) (*Matcher, error) {
-	m := &Matcher{bare: r.Accessories == AccessoriesNone}
+	m := &Matcher{bare: r.Accessories == AccessoriesNone, follow: r.SignedOnly() || len(r.Platforms) > 0}
 	for _, f := range r.Filters {
 		if err := f.Validate(); err != nil {
 			return nil, err
@@ -101,7 +102,7 @@ func (m *Matcher) Match(c Candidate) (tags []string, ok bool) {
 			return nil, false
 		}
 	}
-	if !m.selection.wantsType(c) || c.Accessory && (m.bare || m.selection.accessoriesFollow()) {
+	if !m.selection.wantsType(c) || c.Accessory && (m.bare || m.follow || m.selection.accessoriesFollow()) {
 		return nil, false
 	}
 	return m.MatchTags(c.Tags)

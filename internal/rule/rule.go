@@ -94,6 +94,9 @@ func (r Rule) Validate() error {
 	if err := r.validateAccessories(); err != nil {
 		return err
 	}
+	if err := r.validatePlatforms(); err != nil {
+		return err
+	}
 	return r.validateTrigger()
 }
 

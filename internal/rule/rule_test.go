@@ -93,34 +93,6 @@ func TestCron(t *testing.T) {
 	}
 }
 
-func TestWhatThisVersionRefuses(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		rule rule.Rule
-		want string
-	}{
-		{rule.Rule{Trigger: rule.Manual, Speed: -1, ReplaceCount: 3, Deletion: true, Override: true}, ""},
-		{rule.Rule{Trigger: rule.EventBased, Filters: []rule.Filter{name("a"), notTag("b"), label(), resource("image")}}, ""},
-		{rule.Rule{Trigger: rule.Scheduled, Cron: "0 0 0 * * *", Extras: rule.Extras{TimeZone: "Asia/Shanghai"}}, ""},
-		{rule.Rule{Filters: []rule.Filter{name("a"), label("release"), notLabel("hold")}}, ""},
-		{rule.Rule{Speed: 1}, ""},
-		{rule.Rule{CopyByChunk: true}, ""},
-		{rule.Rule{SingleActive: true}, ""},
-		{rule.Rule{Extras: rule.Extras{Accessories: rule.AccessoriesAll}}, ""},
-		{rule.Rule{Extras: rule.Extras{Accessories: rule.AccessoriesNone}}, ""},
-		{rule.Rule{Extras: rule.Extras{Accessories: rule.AccessoriesSignedOnly}}, "accessories:"},
-	} {
-		c.rule.Name = "x"
-		if err := c.rule.Validate(); err != nil {
-			t.Fatalf("%+v is not valid: %v", c.rule, err)
-		}
-		err := rule.Unsupported(c.rule)
-		if c.want == "" && err != nil || c.want != "" && (!problem.Is(err, problem.BadRequest) || !strings.HasPrefix(err.Error(), c.want)) {
-			t.Errorf("%+v: %v, want %q", c.rule, err, c.want)
-		}
-	}
-}
-
 func FuzzCron(f *testing.F) {
 	for _, expr := range []string{"0 30 2 * * *", "TZ=UTC", "TZ= ", "@every 1h", "0 */0 * * * *", "CRON_TZ=../x 0 0 0 * * *"} {
 		f.Add(expr)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/lighterage/lighterage/internal/account"
 	"github.com/lighterage/lighterage/internal/home"
+	"github.com/lighterage/lighterage/internal/home/embedded"
 	"github.com/lighterage/lighterage/internal/oci"
 	"github.com/lighterage/lighterage/internal/problem"
 	"github.com/lighterage/lighterage/internal/registry"
@@ -253,6 +254,11 @@ func artifact(a home.Listing) registry.Artifact {
 		out.TagTimes[tag] = a.TagTimes[i]
 	}
 	return out
+}
+
+// AllowSparse lets requests push indexes of which something is left out.
+func (h *homeRegistry) AllowSparse(ctx context.Context) context.Context {
+	return embedded.AllowSparse(ctx)
 }
 
 // IsChild reports whether an index of the repository contains the digest.

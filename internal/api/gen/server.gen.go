@@ -728,7 +728,7 @@ type ReplicationPlan struct {
 
 // ReplicationPolicy defines model for ReplicationPolicy.
 type ReplicationPolicy struct {
-	// Accessories all (as if it were absent), none, or signed_only
+	// Accessories all (as if it were absent); none; or signed_only: as all, and what has no signature is not copied
 	Accessories  string `json:"accessories,omitempty"`
 	CopyByChunk  *bool  `json:"copy_by_chunk,omitempty"`
 	CreationTime Time   `json:"creation_time,omitempty"`
@@ -757,10 +757,10 @@ type ReplicationPolicy struct {
 	// Override Replace tags that stand for something else at the destination
 	Override bool `json:"override,omitempty"`
 
-	// PlatformMode Of the index of which platforms are left out: sparse (as if it were absent) keeps it as it is, rewrite makes a smaller one
+	// PlatformMode What becomes of an index of which platforms are left out: sparse (as if it were absent) keeps it as it is, with its digest, and what it lists is missing; rewrite makes a smaller one, with another digest
 	PlatformMode string `json:"platform_mode,omitempty"`
 
-	// Platforms Platforms of an index that are copied, such as linux/amd64; absent: all
+	// Platforms Platforms that are copied, such as linux/amd64 or linux/arm/v7: of an index what is for them, of images those that are; absent: all
 	Platforms []string           `json:"platforms,omitempty"`
 	Rename    *ReplicationRename `json:"rename,omitempty"`
 
