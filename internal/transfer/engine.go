@@ -84,7 +84,8 @@ type Engine struct {
 	removal   removalHabits
 	misses    missStreak
 
-	refusesParts atomic.Bool // the destination takes blobs only in one piece
+	refusesParts atomic.Bool  // the destination takes blobs only in one piece
+	largest      atomic.Int64 // most bytes of a request that are tried, since larger ones were refused; 0: any
 
 	// background holds the clean-up that nobody waits for.
 	background sync.WaitGroup

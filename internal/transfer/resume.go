@@ -27,6 +27,7 @@ type stream struct {
 	offset   int64 // where the session goes on
 	verify   bool  // hash the source's bytes: the destination did not like them
 	whole    bool  // no parts: the destination refuses them
+	request  int64 // bytes of the request that was made last
 	reported int64 // bytes told to the blob's progress
 	handed   bool  // all bytes were handed over at least once; an answer may be lost
 	minPart  int64 // the least bytes of a part that the destination takes, but for the last
@@ -128,6 +129,7 @@ func (s *stream) transmit(ctx context.Context, body io.Reader) error {
 	case inParts:
 		for s.offset < s.size {
 			n := min(max(s.part(), s.minPart), s.size-s.offset)
+			s.request = n
 			if err := s.session.Patch(ctx, io.LimitReader(body, n), s.offset, n); err != nil {
 				return err
 			}
@@ -136,8 +138,10 @@ func (s *stream) transmit(ctx context.Context, body io.Reader) error {
 			s.keep.save(ctx, s.session, s.offset, s.minPart)
 		}
 	case s.offset == 0:
+		s.request = s.size
 		return s.session.Put(ctx, body, s.size, d)
 	default:
+		s.request = s.size - s.offset
 		if err := s.session.Patch(ctx, body, s.offset, s.size-s.offset); err != nil {
 			return err
 		}
@@ -155,16 +159,44 @@ const askedChunk = 10 << 20
 
 // part is the size of a part.
 func (s *stream) part() int64 {
+	part := s.e.o.ChunkSize
 	if s.b.byChunk {
-		return min(s.e.o.ChunkSize, askedChunk)
+		part = min(part, askedChunk)
 	}
-	return s.e.o.ChunkSize
+	if largest := s.e.largest.Load(); largest > 0 {
+		part = min(part, largest)
+	}
+	return part
 }
 
 // wantsParts reports whether the blob is to be sent in parts from its beginning.
 func (s *stream) wantsParts() bool {
-	return !s.whole && (s.keep != nil || s.b.byChunk && s.size > s.part())
+	return !s.whole && (s.keep != nil || (s.b.byChunk || s.e.largest.Load() > 0) && s.size > s.part())
 }
+
+// leastPart is the smallest part that is tried where requests are too large. Bytes.
+const leastPart = 256 << 10
+
+// shrink has smaller requests made after one that was too large (413), of all blobs:
+// what bounds them is in front of the whole destination. It reports false when smaller
+// ones make no sense. To send the blob in one piece would be a larger request still.
+func (s *stream) shrink() bool {
+	next := min(askedChunk, s.request/4)
+	if s.whole || s.e.refusesParts.Load() || next < max(leastPart, s.minPart) {
+		return false
+	}
+	for {
+		largest := s.e.largest.Load()
+		if largest > 0 && largest <= next {
+			return true // another blob has found that out
+		}
+		if s.e.largest.CompareAndSwap(largest, next) {
+			return true
+		}
+	}
+}
+
+func tooLarge(err error) bool { return status(err) == http.StatusRequestEntityTooLarge }
 
 // locate asks the session how much it has. A session that is gone or does not know
 // is given up.
@@ -213,6 +245,12 @@ func (s *stream) judge(ctx context.Context, err error) error {
 		return nil
 	}
 	switch {
+	case tooLarge(err) && !s.patience.exhausted() && s.shrink():
+		s.b.remark("%s %s: the destination takes no request of %d bytes, so smaller ones are made: %v", s.b.role, short(s.b.desc.Digest), s.request, err)
+		return nil
+	case tooLarge(err):
+		err = fmt.Errorf("the destination, or a proxy in front of it, takes no request of %d bytes: raise its limit for the size of requests: %w", s.request, err)
+		return s.stop(ctx, s.e.destination(ctx, err, s.b), false)
 	case !s.handed && refusesPart(err) && (s.offset > 0 || s.wantsParts()) && !s.patience.exhausted():
 		// In one piece, then; and so with all blobs if the destination put it clearly.
 		s.whole = true

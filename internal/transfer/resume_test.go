@@ -312,3 +312,77 @@ func TestDestinationWithoutChunksGetsABlobInOnePieceAndSaysSo(t *testing.T) {
 	b.whole("library/app", "v1", a)
 	wantText(t, b.log.String(), "takes no parts")
 }
+
+// largerThan fits requests that something in front of a registry refuses.
+func largerThan(n int64) func(*http.Request) bool {
+	return func(r *http.Request) bool { return r.ContentLength > n }
+}
+
+// What is in front of a registry may bound requests. Neither does the blob go in one
+// piece then, which would be a larger request still, nor does it fail.
+func TestRequestsThatAreTooLargeAreMadeSmaller(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		byChunk bool
+		chunk   int64
+	}{"in one piece at first": {false, 16 * megabyte}, "in chunks at first": {true, 2 * megabyte}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := cold(t, func(o *transfer.Options) { o.ChunkSize = tc.chunk })
+			a, size := big(t)
+			testserver.Push(t, b.src, "library/app", "v1", a)
+			b.dst.Faults.Add(testserver.Fault{When: largerThan(megabyte), Do: testserver.Status(http.StatusRequestEntityTooLarge)})
+			r := b.request("library/app", "v1")
+			r.ByChunk = tc.byChunk
+			b.do(r)
+			b.whole("library/app", "v1", a)
+			wantText(t, b.log.String(), "smaller ones are made")
+			if n := int64(b.dst.Requests().Count("PATCH upload")); n < size/megabyte || n > 40 {
+				t.Errorf("%d bytes went in %d requests", size, n)
+			}
+
+			// The next blob is not tried in one piece.
+			second := testserver.Image(t, 77, 1, 5*megabyte)
+			testserver.Push(t, b.src, "library/second", "v1", second)
+			b.quiet()
+			r = b.request("library/second", "v1")
+			r.ByChunk = tc.byChunk
+			b.do(r)
+			b.whole("library/second", "v1", second)
+			for _, request := range b.dst.Requests() {
+				if request.Status == http.StatusRequestEntityTooLarge {
+					t.Errorf("%s %s was too large again", request.Method, request.Path)
+				}
+			}
+		})
+	}
+}
+
+func TestADestinationThatTakesNoRequestOfAnySizeIsGivenUp(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*transfer.Request, *testserver.Registry){
+		"in one piece": func(*transfer.Request, *testserver.Registry) {},
+		"in chunks":    func(r *transfer.Request, _ *testserver.Registry) { r.ByChunk = true },
+		"and no chunks": func(r *transfer.Request, dst *testserver.Registry) {
+			r.ByChunk = true
+			dst.Faults.Add(testserver.Fault{Class: "PATCH upload", Do: testserver.Error(http.StatusMethodNotAllowed, "UNSUPPORTED", "no parts")})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := cold(t, func(o *transfer.Options) { o.ChunkSize = 2 * megabyte })
+			a, _ := big(t)
+			testserver.Push(t, b.src, "library/app", "v1", a)
+			r := b.request("library/app", "v1")
+			change(&r, b.dst)
+			b.dst.Faults.Add(testserver.Fault{When: largerThan(100 << 10), Do: testserver.Status(http.StatusRequestEntityTooLarge)})
+			_, err := b.engine.Copy(t.Context(), r)
+			if err == nil || transfer.IsRetryable(err) || !strings.Contains(err.Error(), "raise its limit") || !strings.Contains(err.Error(), "413") {
+				t.Errorf("%v", err)
+			}
+			if n := b.dst.Requests().Count("PATCH upload") + b.dst.Requests().Count("PUT upload"); n > 12 {
+				t.Errorf("it was tried %d times", n)
+			}
+		})
+	}
+}

@@ -203,7 +203,7 @@ func refusesPart(err error) bool {
 		return false
 	}
 	switch e.Status {
-	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusLengthRequired, http.StatusRequestEntityTooLarge,
+	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusLengthRequired,
 		http.StatusUnsupportedMediaType, http.StatusNotImplemented:
 		return !mayContinue(err)
 	}
