@@ -144,6 +144,13 @@ func keptElsewhere(err error) bool {
 }
 
 func (k *applying) relook(ctx context.Context, kind string) error {
+	if kind == "Project" && k.have[kind] != nil { // not the first time
+		projects, err := k.api.listProjects(ctx)
+		if err != nil {
+			return err
+		}
+		k.projects = projects
+	}
 	found, err := k.kinds[kind].list(ctx)
 	if err != nil && (k.wants[kind] || !keptElsewhere(err)) {
 		return err
@@ -291,7 +298,9 @@ func (k *applying) one(ctx context.Context, c *change) error {
 	var err error
 	switch c.action {
 	case actionCreate:
-		err = kind.create(ctx, c.want)
+		if err = kind.create(ctx, c.want); isConflict(err) {
+			return k.conflicted(ctx, c, err)
+		}
 	case actionChange:
 		err = kind.update(ctx, c.have, c.want, c.secret)
 	case actionDelete:
@@ -306,18 +315,40 @@ func (k *applying) one(ctx context.Context, c *change) error {
 	return k.note(ctx, c)
 }
 
+func isConflict(err error) bool {
+	e, refused := asAPIError(err)
+	return refused && e.status == http.StatusConflict
+}
+
+// conflicted is what becomes of a thing that somebody else has made since it was looked
+// for, most likely another apply. If it is what the file says, that is as good.
+func (k *applying) conflicted(ctx context.Context, c *change, conflict error) error {
+	err := fmt.Errorf("somebody else has made it at the same time; apply again: %w", conflict)
+	if k.relook(ctx, c.kind) != nil { // what refers to it needs its id
+		return err
+	}
+	have, there := k.have[c.kind][c.key]
+	if r, ok := c.want.body.(*robot); ok && r.secretTo.File != "" || c.want.secret != "" {
+		return err // its secret cannot be seen
+	}
+	if !there {
+		return conflict // something else has the name, in a place where it does not show
+	}
+	again := &change{kind: c.kind, key: c.key, want: c.want, have: k.kinds[c.kind].fit(have, c.want), action: actionChange}
+	if again.compare() != nil || again.action != actionNone {
+		return err
+	}
+	c.action = actionNone
+	c.notes = append(c.notes, "somebody else has made it at the same time")
+	return nil
+}
+
 // verify looks whether what was made is what was wanted: a server may keep something
 // in other words, and then every apply would change it again.
 func (k *applying) verify(ctx context.Context, kind string, changes []*change) error {
 	made := slices.ContainsFunc(changes, func(c *change) bool { return c.kind == kind && c.action != actionNone && c.action != actionDelete })
 	if !made {
 		return nil
-	}
-	if kind == "Project" {
-		var err error
-		if k.projects, err = k.api.listProjects(ctx); err != nil {
-			return err
-		}
 	}
 	if err := k.relook(ctx, kind); err != nil {
 		return err
