@@ -63,6 +63,30 @@ func TestAnEventOfAnAccessoryStartsNothingWhereTheyAreLeftBehind(t *testing.T) {
 	})
 }
 
+// A client may push what refers to an image before the image.
+func TestAnAccessoryThatComesBeforeItsSubjectIsLeftBehindToo(t *testing.T) {
+	onBoth(t, func(w *world) {
+		bare, all := w.policy("bare", rule.EventBased), w.policy("all", rule.EventBased)
+		w.withoutAccessories(bare)
+		w.change(bare, func(p *replication.Policy) { p.DestNamespace, p.ReplaceCount = "bare", 1 })
+		w.run()
+		image := ts.Image(w.t, 1, 1, 100)
+		sbom := ts.Referrer(w.t, image, "application/x.sbom", 3)
+		w.push("library/app", "", sbom)
+		w.advance(settled)
+		w.arrives("library/app", sbom.Digest.String(), sbom)
+		w.push("library/app", "v1", image)
+		w.arrives("bare/app", "v1", image)
+		w.settled()
+		if w.at("bare/app", sbom.Digest.String()) != "" {
+			w.t.Error("the accessory was copied")
+		}
+		if n := len(w.executions(bare)); n != 1 {
+			w.t.Errorf("%d executions of the rule that leaves accessories behind, %d of the other one", n, len(w.executions(all)))
+		}
+	})
+}
+
 func TestAnAccessoryThatWaitedIsSkippedOnceTheRuleLeavesThemBehind(t *testing.T) {
 	onBoth(t, func(w *world) {
 		policy := w.policy("all", rule.EventBased)

@@ -145,6 +145,9 @@ func (s *Service) dispatchEvent(ctx context.Context, e home.Event, rules []event
 				rules = nil
 			}
 		}
+		if rules, err = s.withoutOrphan(ctx, e, rules, owners); err != nil {
+			return err
+		}
 	}
 	types, err := s.eventTypes(ctx, e, rules)
 	if err != nil {
@@ -168,6 +171,20 @@ func (s *Service) dispatchEvent(ctx context.Context, e home.Event, rules []event
 			return err
 		}
 	}
+}
+
+// withoutOrphan leaves out the rules that leave accessories behind when the event is of
+// an accessory that was pushed before what it belongs to.
+func (s *Service) withoutOrphan(ctx context.Context, e home.Event, rules []eventRule, owners []registry.Artifact) ([]eventRule, error) {
+	leaves := func(r eventRule) bool { return r.matcher.LeavesAccessories() }
+	if len(owners) > 0 || !slices.ContainsFunc(rules, leaves) {
+		return rules, nil
+	}
+	orphan, err := s.o.Home.IsAccessory(ctx, e.Repository, e.Digest)
+	if err != nil || !orphan {
+		return rules, err
+	}
+	return slices.DeleteFunc(slices.Clone(rules), leaves), nil
 }
 
 // eventTypes are the media types of what was pushed, if a rule has to know them.

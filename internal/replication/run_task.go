@@ -307,6 +307,12 @@ func (r *run) wants(ctx context.Context, matcher *rule.Matcher, item *Item, a re
 	if err != nil {
 		return false, err
 	}
+	if len(owners) == 0 && matcher.LeavesAccessories() {
+		orphan, err := r.o.Home.IsAccessory(ctx, r.task.SourceRepository, a.Digest)
+		if err != nil || orphan {
+			return false, err
+		}
+	}
 	if len(owners) == 0 {
 		return item.Subject != "" || wants(matcher, r.task.SourceRepository, item.Reference, a), nil
 	}

@@ -31,6 +31,9 @@ type Home interface {
 	Digest(ctx context.Context, repository, reference string) (string, error)
 	// IsChild reports whether an index in the repository names the digest.
 	IsChild(ctx context.Context, repository, digest string) (bool, error)
+	// IsAccessory reports whether the digest refers to another artifact, which may not be
+	// there (yet).
+	IsAccessory(ctx context.Context, repository, digest string) (bool, error)
 	// Owners returns what an accessory belongs to in the end: the artifact it refers
 	// to, directly or through other accessories, and the indexes that contain that.
 	// Children of indexes are left out unless they have tags. There are none when the

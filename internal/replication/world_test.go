@@ -580,6 +580,14 @@ func (h *homeRegistry) Digest(ctx context.Context, repository, reference string)
 	return a.Digest, err
 }
 
+func (h *homeRegistry) IsAccessory(ctx context.Context, repository, digest string) (bool, error) {
+	m, err := h.client.Manifest(ctx, repository, digest)
+	if registry.IsNotFound(err) {
+		return false, nil
+	}
+	return strings.Contains(string(m.Content), `"subject"`), err
+}
+
 func (h *homeRegistry) IsChild(context.Context, string, string) (bool, error) { return false, nil }
 
 func (h *homeRegistry) Owners(_ context.Context, repository, digest string) ([]registry.Artifact, error) {

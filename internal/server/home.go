@@ -53,7 +53,7 @@ func (h *homeRegistry) Artifacts(ctx context.Context, m *rule.Matcher) iter.Seq2
 			if len(all) == 0 {
 				continue
 			}
-			listing, err := h.listing(ctx, all)
+			listing, err := h.listing(ctx, all, m.LeavesAccessories())
 			if !yield(listing, err) {
 				return
 			}
@@ -94,8 +94,9 @@ func (h *homeRegistry) repositories(ctx context.Context, m *rule.Matcher) iter.S
 
 // listing gathers what belongs together: accessories go with what they refer to,
 // those of an index's child with the index; children of an index go with it unless
-// they have tags. An accessory of something that is not there is like any artifact.
-func (h *homeRegistry) listing(ctx context.Context, all []home.Listing) (registry.Listing, error) {
+// they have tags. An accessory of something that is not there is like any artifact, but
+// for rules that leave accessories behind (bare).
+func (h *homeRegistry) listing(ctx context.Context, all []home.Listing, bare bool) (registry.Listing, error) {
 	there := make(map[string]*home.Listing, len(all))
 	for i := range all {
 		there[all[i].Digest.String()] = &all[i]
@@ -123,7 +124,7 @@ func (h *homeRegistry) listing(ctx context.Context, all []home.Listing) (registr
 	}
 	listing := registry.Listing{Repository: repository}
 	for _, a := range all {
-		if len(a.Tags) == 0 && (a.Child || isAccessory[a.Digest.String()]) {
+		if len(a.Tags) == 0 && (a.Child || isAccessory[a.Digest.String()] || bare && accessoryOf(a) != "") {
 			continue
 		}
 		one := artifact(a)
@@ -268,6 +269,15 @@ func (h *homeRegistry) IsChild(ctx context.Context, repository, digest string) (
 		return false, nil
 	}
 	return a.Child, err
+}
+
+// IsAccessory reports whether the digest refers to another artifact, there or not.
+func (h *homeRegistry) IsAccessory(ctx context.Context, repository, digest string) (bool, error) {
+	a, err := h.index.Listing(ctx, repository, digest)
+	if problem.Is(err, problem.NotFound) {
+		return false, nil
+	}
+	return accessoryOf(a) != "", err
 }
 
 // Public reports whether everybody may pull from a repository.

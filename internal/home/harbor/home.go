@@ -129,6 +129,19 @@ func (h *Home) IsChild(ctx context.Context, repository, digest string) (bool, er
 	return place == registry.InAnIndex, err
 }
 
+// IsAccessory reports whether the digest refers to another artifact, there or not.
+func (h *Home) IsAccessory(ctx context.Context, repository, digest string) (bool, error) {
+	place, err := h.api.Place(ctx, repository, digest)
+	if err != nil || place != registry.Accessory {
+		return false, err
+	}
+	_, err = h.api.Artifact(ctx, repository, digest) // what is in no list may also be gone
+	if registry.IsGone(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // Prepare makes the projects of the repositories; problem.Denied in read-only mode.
 func (h *Home) Prepare(ctx context.Context, repositories []string) error {
 	err := h.api.Adapter().Prepare(ctx, repositories, nil)
