@@ -1,72 +1,157 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/lighterage/lighterage/internal/api/gen"
 	"github.com/lighterage/lighterage/internal/cli/term"
+	"github.com/lighterage/lighterage/internal/replication"
 )
 
 func (a *app) driftCommand() *cobra.Command {
 	var s serverFlags
 	var output string
 	var deep, repair bool
+	f := replicateFlags{override: true, source: endFlags{end: "src"}, destination: endFlags{end: "dest"}}
 	cmd := &cobra.Command{
-		Use:   "drift POLICY",
-		Short: "Prove that the destinations of a rule are as it wants them",
-		Long: `Compare the source of a rule with each of its destinations now, and show what is
-missing, different or too much there. What somebody changed at a destination by hand is
-found, and what no event ever told. Only HEAD requests are made; --deep reads each
-manifest at the destination and looks for every blob too. --repair has just what is
-found made good, and waits for that.
+		Use:   "drift {POLICY | SRC DST}",
+		Short: "Prove that the destinations of a rule, or a registry, are as they should be",
+		Long: `Compare a source with its destination now, and show what is missing or different
+there. What somebody changed at a destination by hand is found, and what no event
+ever told. Only HEAD requests are made; --deep reads each manifest at the destination
+and looks for every blob too.
 
-Exit codes: 0 in sync, 1 drift (or it could not be found out), 2 the command line is
-wrong, 3 the server cannot be reached.`,
+  drift POLICY   has a server verify one of its rules. It also knows what the rule has
+                 put at the destination and has no reason for any more (extra).
+                 --repair has just what is found made good, and waits for that.
+  drift SRC DST  compares two registries without a server and without a rule. SRC,
+                 DST and the flags are those of replicate, which makes good what is
+                 found. Nothing is changed.
+
+Exit codes:
+  0    all is in sync
+  1    there is drift: something is missing, different or extra
+  2    the command line or its input is wrong; nothing was done
+  3    a registry or the server cannot be reached, or refuses the credential
+  4    nothing matched at SRC, so nothing was compared (--allow-empty makes it 0)
+  5    it could not be found out: a listing is not complete, something could not be
+       verified, or a request failed; also when there is drift beside that
+  130  interrupted`,
 		Example: `  lighterage drift all-to-cluster1
   lighterage drift all-to-cluster1 --deep --repair
-  lighterage drift all-to-cluster1 --output json`,
-		Args:              takes("POLICY"),
-		ValidArgsFunction: a.completePolicy(&s),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.connect(&s)
-			if err != nil {
-				return err
+  lighterage drift all-to-cluster1 --output json
+
+  # without a server
+  lighterage drift 'harbor.example.com/library/**' registry.cluster1:5000
+  lighterage drift 'harbor.example.com/apps/**:v*' registry.cluster1:5000/mirror --deep --output json`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return advise(usage("POLICY is missing, or SRC and DST"), "Usage: %s", cmd.UseLine())
 			}
-			p, err := c.policy(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			d, err := c.verifyDrift(cmd.Context(), p, deep)
-			if err != nil {
-				return err
-			}
-			if repair && d.Drift > 0 {
-				if err := a.repair(cmd.Context(), c, p); err != nil {
-					return err
-				}
-				if d, err = c.verifyDrift(cmd.Context(), p, deep); err != nil {
-					return err
-				}
-			}
-			if err := a.showDrift(p, d, output == "json"); err != nil {
-				return err
-			}
-			if !d.InSync {
-				return silent(exitFailed)
-			}
-			return nil
+			return takes("POLICY or SRC", "[DST]")(cmd, args)
 		},
+		ValidArgsFunction: a.completePolicy(&s),
 	}
 	s.add(cmd)
 	outputFlag(cmd, &output, "text", "json")
 	cmd.Flags().BoolVar(&deep, "deep", false, "look for every blob, not only for every tag")
-	cmd.Flags().BoolVar(&repair, "repair", false, "have what is found made good")
+	ofPolicy := pflag.NewFlagSet("", pflag.ContinueOnError)
+	ofPolicy.BoolVar(&repair, "repair", false, "have what is found made good (with POLICY)")
+	ofRegistries := pflag.NewFlagSet("", pflag.ContinueOnError)
+	f.addRoute(ofRegistries)
+	cmd.Flags().AddFlagSet(ofPolicy)
+	cmd.Flags().AddFlagSet(ofRegistries)
+	completeRoute(cmd)
+	ofPolicy.AddFlagSet(cmd.PersistentFlags()) // which server
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		f.output = output
+		if len(args) == 2 {
+			if err := without(ofPolicy, "drift SRC DST"); err != nil {
+				return err
+			}
+			return a.driftBetween(cmd.Context(), args[0], args[1], f, deep)
+		}
+		if err := without(ofRegistries, "drift POLICY"); err != nil {
+			return err
+		}
+		return a.driftOfPolicy(cmd.Context(), &s, args[0], output == "json", deep, repair)
+	}
 	return cmd
+}
+
+// without refuses flags that another form of a command has.
+func without(flags *pflag.FlagSet, form string) (err error) {
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Changed && err == nil {
+			err = usage("%s has no --%s", form, f.Name)
+		}
+	})
+	return err
+}
+
+// undecided keeps apart what could not be found out from drift that was found.
+func undecided(err error) error {
+	if err == nil || exitCode(err) != exitFailed {
+		return err
+	}
+	advice := ""
+	if f, ok := errors.AsType[*failure](err); ok {
+		advice = f.advice
+	}
+	return &failure{exitUnknown, err, advice}
+}
+
+// verdict is how drift ends. What could not be found out weighs more than what was.
+func verdict(d gen.ReplicationDrift) error {
+	unknown := d.Check.Error != ""
+	for _, c := range d.Counts {
+		unknown = unknown || c.State == string(replication.NotVerified) && c.Count > 0
+	}
+	switch {
+	case unknown:
+		return silent(exitUnknown)
+	case d.Drift > 0:
+		return silent(exitFailed)
+	case !d.InSync: // the rule was changed while it was verified
+		return silent(exitUnknown)
+	}
+	return nil
+}
+
+// driftOfPolicy has a server verify a rule.
+func (a *app) driftOfPolicy(ctx context.Context, s *serverFlags, policy string, asJSON, deep, repair bool) error {
+	c, err := a.connect(s)
+	if err != nil {
+		return err
+	}
+	p, err := c.policy(ctx, policy)
+	if err != nil {
+		return undecided(err)
+	}
+	d, err := c.verifyDrift(ctx, p, deep)
+	if err != nil {
+		return undecided(err)
+	}
+	if repair && d.Drift > 0 {
+		if err := a.repair(ctx, c, p); err != nil {
+			return undecided(err)
+		}
+		if d, err = c.verifyDrift(ctx, p, deep); err != nil {
+			return undecided(err)
+		}
+	}
+	if err := a.showDrift(p, d, asJSON); err != nil {
+		return undecided(err)
+	}
+	return verdict(d)
 }
 
 // driftPoll is how often it is asked whether a verification has ended.
@@ -176,15 +261,41 @@ func (a *app) showDrift(p gen.ReplicationPolicy, d gen.ReplicationDrift, asJSON 
 		names[r.ID] = destinationNames(p)[i]
 	}
 	for _, i := range d.Items {
-		line := fmt.Sprintf("%s  %s at %s", a.screen.Paint(driftStyle(i.State), fmt.Sprintf("%-12s", i.State)),
-			term.Safe(reference(i.DstRepository, i.Reference)), term.Safe(names[i.RegistryID]))
-		if i.Reason != "" {
-			line += "  " + a.screen.Paint(term.Faint, "("+term.Safe(i.Reason)+")")
-		}
-		if _, err := fmt.Fprintln(a.Stdout, line); err != nil {
+		if _, err := fmt.Fprintln(a.Stdout, a.driftLine(i, names[i.RegistryID])); err != nil {
 			return err
 		}
 	}
+	text := driftSummary(d)
+	if d.Waiting > 0 {
+		text += fmt.Sprintf("; %s not done yet", term.Count(int(d.Waiting), "task"))
+	}
+	if at := clock(d.Check.EndTime); at != "" {
+		text += "; verified at " + at
+	}
+	if _, err := fmt.Fprintln(a.Stdout, text); err != nil {
+		return err
+	}
+	if d.Check.Error != "" {
+		fmt.Fprintln(a.Stderr, term.Safe(d.Check.Error))
+	}
+	return nil
+}
+
+// driftLine is one artifact, or a repository that could not be compared at all.
+func (a *app) driftLine(i gen.ReplicationDriftItem, destination string) string {
+	name := cmp.Or(i.DstRepository, i.SrcRepository)
+	if i.Reference != "" {
+		name = reference(name, i.Reference)
+	}
+	line := fmt.Sprintf("%s  %s at %s", a.screen.Paint(driftStyle(i.State), fmt.Sprintf("%-12s", i.State)), term.Safe(name), term.Safe(destination))
+	if i.Reason != "" {
+		line += "  " + a.screen.Paint(term.Faint, "("+term.Safe(i.Reason)+")")
+	}
+	return line
+}
+
+// driftSummary is the sum, in one line.
+func driftSummary(d gen.ReplicationDrift) string {
 	counts := map[string]int64{}
 	for _, c := range d.Counts {
 		counts[c.State] += c.Count
@@ -195,24 +306,14 @@ func (a *app) showDrift(p gen.ReplicationPolicy, d gen.ReplicationDrift, asJSON 
 			parts = append(parts, fmt.Sprintf("%d %s", counts[state], strings.ReplaceAll(state, "_", " ")))
 		}
 	}
-	if parts == nil {
-		parts = []string{"nothing matches the rule"}
+	word, nothing := "Drift", "nothing matches"
+	switch exitCode(verdict(d)) {
+	case exitOK:
+		word = "In sync"
+	case exitUnknown:
+		word, nothing = "Could not be found out", "nothing was compared"
 	}
-	word := "In sync"
-	if !d.InSync {
-		word = "Drift"
-	}
-	text := word + ": " + strings.Join(parts, ", ")
-	if d.Waiting > 0 {
-		text += fmt.Sprintf("; %s not done yet", term.Count(int(d.Waiting), "task"))
-	}
-	if _, err := fmt.Fprintln(a.Stdout, text); err != nil {
-		return err
-	}
-	if d.Check.Error != "" {
-		fmt.Fprintln(a.Stderr, term.Safe(d.Check.Error))
-	}
-	return nil
+	return word + ": " + cmp.Or(strings.Join(parts, ", "), nothing)
 }
 
 func driftStyle(state string) term.Style {

@@ -195,14 +195,25 @@ func (a *app) policyView(s *serverFlags) *cobra.Command {
 			if output == "json" {
 				return writeJSON(a.Stdout, p)
 			}
-			return a.showPolicy(p)
+			return a.showPolicy(p, c.lastDrift(cmd.Context(), p))
 		},
 	}
 	outputFlag(cmd, &output, "text", "json")
 	return cmd
 }
 
-func (a *app) showPolicy(p gen.ReplicationPolicy) error {
+// lastDrift says how a rule stood when it was verified last, "" if it never was or the
+// server cannot say.
+func (c *api) lastDrift(ctx context.Context, p gen.ReplicationPolicy) string {
+	one := int64(1)
+	d, err := c.driftPage(ctx, p, nil, &one)
+	if err != nil || d.Check.Done == 0 {
+		return ""
+	}
+	return driftSummary(d) + "; verified at " + clock(d.Check.EndTime)
+}
+
+func (a *app) showPolicy(p gen.ReplicationPolicy, drift string) error {
 	mode := "push-based"
 	if p.SrcRegistry != nil && p.SrcRegistry.ID != 0 {
 		mode = "pull-based"
@@ -241,6 +252,7 @@ func (a *app) showPolicy(p gen.ReplicationPolicy) error {
 		{"by chunk", byChunk},
 		{"override", yesNo(p.Override)},
 		{"delete remote", yesNo(p.Deletion)},
+		{"drift", drift},
 		{"created", clock(p.CreationTime)},
 		{"updated", clock(p.UpdateTime)},
 	}...)

@@ -80,6 +80,20 @@ LIGHTERAGE_SRC_USERNAME; LIGHTERAGE_DEST_ for the destination).
 		},
 	}
 	flags := cmd.Flags()
+	f.addRoute(flags)
+	flags.BoolVar(&f.override, "override", true, "replace tags that stand for something else at the destination")
+	flags.Var(&f.bandwidth, "bandwidth", "most bytes a second, such as 50M (default no limit)")
+	flags.BoolVar(&f.byChunk, "copy-by-chunk", false, "upload large blobs 10 MiB a request, for a destination behind something that bounds requests")
+	flags.BoolVar(&f.plan, "plan", false, "show what would be done, and do nothing")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "show what is there already, and what is being done")
+	outputFlag(cmd, &f.output, "text", "json", "jsonl")
+	flags.Lookup("output").Usage = "text; json: one document; jsonl: a line for each event, with progress"
+	completeRoute(cmd)
+	return cmd
+}
+
+// addRoute adds the flags that say what goes from where to where.
+func (f *replicateFlags) addRoute(flags *pflag.FlagSet) {
 	flags.StringVar(&f.name, "name", "", "pattern of repositories, if SRC has none")
 	flags.StringVar(&f.tag, "tag", "", "pattern of tags, if SRC has none")
 	f.selects.add(flags)
@@ -88,23 +102,19 @@ LIGHTERAGE_SRC_USERNAME; LIGHTERAGE_DEST_ for the destination).
 	flags.Var(&choice{&f.resource, []string{"image", "artifact"}}, "resource", "image: images only; artifact: everything (default everything)")
 	flags.StringVar(&f.namespace, "namespace", "", "namespace at the destination, if DST has none")
 	flags.Var(&f.flatten, "flatten", "how much of the path the namespace replaces: none, 1, 2, 3, ... or all")
-	flags.BoolVar(&f.override, "override", true, "replace tags that stand for something else at the destination")
-	flags.Var(&f.bandwidth, "bandwidth", "most bytes a second, such as 50M (default no limit)")
-	flags.BoolVar(&f.byChunk, "copy-by-chunk", false, "upload large blobs 10 MiB a request, for a destination behind something that bounds requests")
 	flags.IntVar(&f.concurrency, "concurrency", 32, "most blobs under way at a time; what is really under way adapts to the registries")
-	flags.BoolVar(&f.plan, "plan", false, "show what would be done, and do nothing")
 	flags.BoolVar(&f.allowEmpty, "allow-empty", false, "that nothing matches is fine")
-	flags.BoolVarP(&f.verbose, "verbose", "v", false, "show what is there already, and what is being done")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress")
-	outputFlag(cmd, &f.output, "text", "json", "jsonl")
-	flags.Lookup("output").Usage = "text; json: one document; jsonl: a line for each event, with progress"
 	f.source.add(flags, "source")
 	f.destination.add(flags, "destination")
+}
+
+// completeRoute completes the values of addRoute's flags.
+func completeRoute(cmd *cobra.Command) {
 	complete(cmd, "resource", "image", "artifact")
 	complete(cmd, "flatten", flattenWords...)
 	complete(cmd, "src-type", registry.ProviderTypes()...)
 	complete(cmd, "dest-type", registry.ProviderTypes()...)
-	return cmd
 }
 
 func (f *endFlags) add(flags *pflag.FlagSet, what string) {
@@ -118,41 +128,53 @@ func (f *endFlags) add(flags *pflag.FlagSet, what string) {
 	flags.BoolVar(&f.insecure, f.end+"-insecure", false, "do not verify the certificate of the "+what)
 }
 
-// replicate checks everything that can be checked without a request, and goes.
 func (a *app) replicate(ctx context.Context, src, dst string, f replicateFlags) error {
-	from, err := parseLocation("SRC", src)
+	route, done, err := a.route(ctx, src, dst, f)
 	if err != nil {
 		return err
+	}
+	defer done()
+	return a.carryOut(ctx, route, f)
+}
+
+// route checks everything that can be checked without a request, and makes the way from
+// one registry to the other. done ends it.
+func (a *app) route(ctx context.Context, src, dst string, f replicateFlags) (route replication.Route, done func(), err error) {
+	from, err := parseLocation("SRC", src)
+	if err != nil {
+		return route, nil, err
 	}
 	to, err := parseLocation("DST", dst)
 	if err != nil {
-		return err
+		return route, nil, err
 	}
 	wanted, err := f.rule(from, to)
 	if err != nil {
-		return err
+		return route, nil, err
 	}
 	if from.url == to.url && wanted.DestNamespace == "" && wanted.Rename.Template == "" {
-		return usage("SRC and DST are the same registry: say a namespace, as in %s/NAMESPACE, or --rename", to.host)
+		return route, nil, usage("SRC and DST are the same registry: say a namespace, as in %s/NAMESPACE, or --rename", to.host)
 	}
 	if f.concurrency < 1 || f.concurrency > 1000 {
-		return usage("--concurrency %d: want 1 to 1000", f.concurrency)
+		return route, nil, usage("--concurrency %d: want 1 to 1000", f.concurrency)
 	}
 	if f.source.stdin && f.destination.stdin {
-		return usage("only one password can come from standard input; put the other into LIGHTERAGE_SRC_PASSWORD or LIGHTERAGE_DEST_PASSWORD")
+		return route, nil, usage("only one password can come from standard input; put the other into LIGHTERAGE_SRC_PASSWORD or LIGHTERAGE_DEST_PASSWORD")
 	}
-	route := replication.Route{Rule: wanted, Bandwidth: pace.NewBandwidth(wanted.BytesPerSecond())}
+	route = replication.Route{Rule: wanted, Bandwidth: pace.NewBandwidth(wanted.BytesPerSecond())}
 	options := registry.Options{Concurrency: f.concurrency, UserAgent: "lighterage/" + a.Version.Version}
 	if route.Source, err = a.side(ctx, from, f.source, options); err != nil {
-		return fmt.Errorf("SRC: %w", err)
+		return route, nil, fmt.Errorf("SRC: %w", err)
 	}
 	if route.Destination, err = a.side(ctx, to, f.destination, options); err != nil {
-		return fmt.Errorf("DST: %w", err)
+		route.Source.Adapter.Client().Close()
+		return route, nil, fmt.Errorf("DST: %w", err)
 	}
-	defer route.Source.Adapter.Client().Close()
-	defer route.Destination.Adapter.Client().Close()
-	defer route.Destination.Engine.Wait() // half-done uploads are cancelled
-	return a.carryOut(ctx, route, f)
+	return route, func() {
+		route.Destination.Engine.Wait() // half-done uploads are cancelled
+		route.Destination.Adapter.Client().Close()
+		route.Source.Adapter.Client().Close()
+	}, nil
 }
 
 func (a *app) side(ctx context.Context, l location, f endFlags, o registry.Options) (*replication.Side, error) {

@@ -91,10 +91,14 @@ func (a *app) carryOut(ctx context.Context, route replication.Route, f replicate
 	case s.tally.failed > 0:
 		return silent(exitFailed)
 	case s.tally.repositories == 0 && !f.allowEmpty:
-		return &failure{exitNothing, fmt.Errorf("nothing matched: %s has nothing that %s", route.Source.Name, wishes(route.Rule)),
-			"library is one repository; library/ or 'library/**' is everything below it, 'library/*' what stands directly in it.\nIf nothing is fine, say --allow-empty."}
+		return nothingMatched(route)
 	}
 	return nil
+}
+
+func nothingMatched(route replication.Route) error {
+	return &failure{exitNothing, fmt.Errorf("nothing matched: %s has nothing that %s", route.Source.Name, wishes(route.Rule)),
+		"library is one repository; library/ or 'library/**' is everything below it, 'library/*' what stands directly in it.\nIf nothing is fine, say --allow-empty."}
 }
 
 // wishes puts filters into words, for the message that nothing has them.
