@@ -33,6 +33,7 @@ type ServeConfig struct {
 	AutoCreateProjects bool
 	Reindex            bool
 	ReconcileInterval  time.Duration
+	VerifyInterval     time.Duration
 	MetricsListen      string
 	MetricsToken       string
 	Log                *slog.Logger
@@ -132,6 +133,7 @@ LIGHTERAGE_WEBHOOK_SECRET sets what its webhooks bring, else one is made up.
 	home.add(cmd)
 	f.BoolVar(&c.AutoCreateProjects, "auto-create-projects", false, "a push to a project that does not exist makes it")
 	f.DurationVar(&c.ReconcileInterval, "reconcile-interval", time.Hour, "how often event rules are compared with their destinations, besides at the start; 0 is never")
+	f.DurationVar(&c.VerifyInterval, "verify-interval", 24*time.Hour, "how often all other rules that have run are compared with their destinations (HEAD only, nothing is changed); 0 is never")
 	f.StringVar(&c.MetricsListen, "metrics-listen", "", "address at which Prometheus gets /metrics without a login, such as 127.0.0.1:8590 (default: none)")
 	f.BoolVar(&c.Reindex, "reindex", false, "build the index of the images anew from the storage")
 	f.Var(&choice{&logFormat, []string{"text", "json"}}, "log-format", "text or json")

@@ -13,6 +13,8 @@ var (
 	descSuccess = describe("lighterage_replication_last_success_timestamp_seconds", "When the last execution succeeded at an endpoint.", "rule", "endpoint")
 	descDrift   = describe("lighterage_replication_drift_artifacts", "Artifacts by how the endpoint differs from what the rule asks for: in_sync, missing, different, extra, not_verified.", "rule", "endpoint", "state")
 
+	descVerified = describe("lighterage_replication_verified_timestamp_seconds", "When the last verification of a rule ended.", "rule")
+
 	descEndpointUp = describe("lighterage_registry_up", "1 for registries that answered when they were looked at last.", "endpoint")
 	descJobs       = describe("lighterage_queue_jobs", "Jobs of the queue.", "kind", "state")
 	descDeliveries = describe("lighterage_notification_deliveries_waiting", "Events that a target has not taken yet.", "notification")
@@ -31,7 +33,7 @@ var (
 // stockDescriptions are all of them.
 var stockDescriptions = []*prometheus.Desc{
 	descNumbersUp, descRule, descLag, descTasks, descFailing, descSuccess,
-	descDrift, descEndpointUp, descJobs, descDeliveries, descEvents, descEventAge, descUp,
+	descDrift, descVerified, descEndpointUp, descJobs, descDeliveries, descEvents, descEventAge, descUp,
 	descHealth, descProjects, descRepositories, descPublicRepositories, descPrivateRepositories, descStorage,
 }
 

@@ -18,6 +18,7 @@ type replicated struct {
 	attempts   *prometheus.CounterVec
 	artifacts  *prometheus.CounterVec
 	bytes      *prometheus.CounterVec
+	checks     *prometheus.CounterVec
 }
 
 func newReplicated() replicated {
@@ -33,11 +34,13 @@ func newReplicated() replicated {
 		artifacts: counter("lighterage_replication_artifacts_total",
 			"Tags and untagged artifacts by what became of them: copied, unchanged, kept, deleted, absent, foreign, failed.", "rule", "endpoint", "outcome"),
 		bytes: counter("lighterage_replication_sent_bytes_total", "Bytes of blobs sent to a destination.", "rule", "endpoint"),
+		checks: counter("lighterage_replication_verifications_total",
+			"Verifications of rules that ended, by what they found: in_sync, drift, or not_verified when something could not be found out.", "rule", "result"),
 	}
 }
 
 func (r *replicated) collectors() []prometheus.Collector {
-	return []prometheus.Collector{r.executions, r.attempts, r.artifacts, r.bytes}
+	return []prometheus.Collector{r.executions, r.attempts, r.artifacts, r.bytes, r.checks}
 }
 
 // ExecutionEnded implements replication.Meter.
@@ -62,13 +65,19 @@ func (m *Metrics) BytesSent(rule, endpoint string, n int64) {
 	r.bytes.WithLabelValues(r.rules.value(rule), endpoint).Add(float64(n))
 }
 
+// VerificationEnded implements replication.Meter.
+func (m *Metrics) VerificationEnded(rule string, result replication.VerificationResult) {
+	r := &m.replicated
+	r.checks.WithLabelValues(r.rules.value(rule), string(result)).Inc()
+}
+
 // keep forgets rules that are not there any more, and with them their series.
 func (r *replicated) keep(rules []string) {
 	for _, rule := range r.rules.list() {
 		if slices.Contains(rules, rule) {
 			continue
 		}
-		for _, vec := range []*prometheus.CounterVec{r.executions, r.attempts, r.artifacts, r.bytes} {
+		for _, vec := range []*prometheus.CounterVec{r.executions, r.attempts, r.artifacts, r.bytes, r.checks} {
 			vec.DeletePartialMatch(prometheus.Labels{"rule": rule})
 		}
 		r.rules.forget(rule)

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -13,6 +13,7 @@ import (
 
 	"github.com/lighterage/lighterage/internal/problem"
 	"github.com/lighterage/lighterage/internal/queue"
+	"github.com/lighterage/lighterage/internal/rule"
 	"github.com/lighterage/lighterage/internal/store"
 )
 
@@ -24,6 +25,7 @@ const driftJob = "replication.drift"
 type checkWish struct {
 	Deep      bool `json:"deep,omitempty"`
 	Reconcile bool `json:"reconcile,omitempty"` // queue what an event rule has missed
+	InTime    bool `json:"in_time,omitempty"`   // nobody waits for it: it gives way to its rule
 }
 
 // mergeWishes is the wish of two requests that one verification answers.
@@ -31,7 +33,7 @@ func mergeWishes(older, newer string) string {
 	var a, b checkWish
 	// What cannot be read wishes nothing: it is this package that wrote it.
 	_, _ = json.Unmarshal([]byte(older), &a), json.Unmarshal([]byte(newer), &b)
-	return store.JSON(checkWish{Deep: a.Deep || b.Deep, Reconcile: a.Reconcile || b.Reconcile})
+	return store.JSON(checkWish{Deep: a.Deep || b.Deep, Reconcile: a.Reconcile || b.Reconcile, InTime: a.InTime && b.InTime})
 }
 
 // askForCheck queues a verification and returns the number of the request.
@@ -79,13 +81,37 @@ func (s *Service) runCheck(ctx context.Context, job *queue.Job) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if errors.Is(trouble, errRuleRuns) {
+		return job.Reschedule(ctx, s.now().Add(reconcileTick), func(tx *store.Tx) error {
+			_, err := tx.ExecContext(ctx, `UPDATE drift_checks SET running = 0 WHERE policy_id = $1`, id)
+			return err
+		})
+	}
 	if trouble != nil {
 		s.log.Warn("a rule could not be verified", "rule", v.policy.Name, "reason", trouble)
 		if err := v.doubt(ctx, trouble); err != nil {
 			return err
 		}
 	}
-	return job.Finish(ctx, func(tx *store.Tx) error { return v.end(ctx, tx, trouble) })
+	if err := job.Finish(ctx, func(tx *store.Tx) error { return v.end(ctx, tx, trouble) }); err != nil {
+		return err
+	}
+	v.meterEnd(ctx)
+	return nil
+}
+
+// meterEnd tells the meter what the verification has found.
+func (v *verification) meterEnd(ctx context.Context) {
+	d, err := v.Drift(ctx, v.policy.ID)
+	switch {
+	case err != nil: // the rule is gone, or the database is
+	case d.Check.Error != "" || d.Count(NotVerified) > 0:
+		v.o.Meter.VerificationEnded(v.policy.Name, VerifiedInPart)
+	case d.Drift > 0:
+		v.o.Meter.VerificationEnded(v.policy.Name, VerifiedDrift)
+	default:
+		v.o.Meter.VerificationEnded(v.policy.Name, VerifiedInSync)
+	}
 }
 
 // begin takes a number: requests that come later are not answered by this run.
@@ -108,6 +134,9 @@ func (v *verification) end(ctx context.Context, tx *store.Tx, trouble error) err
 
 // run compares and writes down. Its error says why not everything could be found out.
 func (v *verification) run(ctx context.Context) error {
+	if err := v.giveWay(ctx); err != nil {
+		return err
+	}
 	route, err := v.routes(ctx, v.policy)
 	if err != nil {
 		return err
@@ -117,6 +146,9 @@ func (v *verification) run(ctx context.Context) error {
 			return err
 		}
 		if err := v.note(ctx, d); err != nil {
+			return err
+		}
+		if err := v.giveWay(ctx); err != nil {
 			return err
 		}
 	}
@@ -271,7 +303,7 @@ func (v *verification) extra(ctx context.Context, to Route, p placement) (*Drift
 	switch {
 	case err != nil || named != p.repository:
 		e.Reason = "the rule gives its repository another name now"
-	case now != "" && (byDigest(p.reference) || isAccessoryTag(p.reference)):
+	case now != "" && (byDigest(p.reference) || rule.IsAccessoryTag(p.reference)):
 		return nil, nil // it came along with something else
 	case now != "":
 		e.Reason = "the source has it, and the rule does not want it any more"
@@ -285,9 +317,3 @@ func (v *verification) extra(ctx context.Context, to Route, p placement) (*Drift
 
 // repeatsDeletions reports whether what is gone from home is to be deleted at the destinations.
 func (p Policy) repeatsDeletions() bool { return p.Deletion && p.followsEvents() }
-
-var accessoryTag = regexp.MustCompile(`^sha(256|512)-[0-9a-f]{64,128}(\.[a-z]+)?$`)
-
-// isAccessoryTag tells the tags under which accessories are looked for: cosign's, and
-// those of registries without the referrers API.
-func isAccessoryTag(tag string) bool { return accessoryTag.MatchString(tag) }

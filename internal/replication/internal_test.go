@@ -3,6 +3,7 @@ package replication
 import (
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -120,5 +121,31 @@ func TestALogIsBounded(t *testing.T) {
 	b.add(time.Time{}, "INFO", "dropped")
 	if got := b.take(); len(got) != 2 {
 		t.Errorf("%d lines", len(got))
+	}
+}
+
+func TestRulesAreVerifiedAtMomentsThatAreSpread(t *testing.T) {
+	t.Parallel()
+	const rules, interval = 100, 24 * time.Hour
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	var moments []time.Duration
+	for policy := range int64(rules) {
+		at := momentBefore(policy+1, interval, now)
+		if at.After(now) || now.Sub(at) >= interval {
+			t.Errorf("rule %d: %s", policy+1, at)
+		}
+		if again := momentBefore(policy+1, interval, at.Add(interval-1)); !again.Equal(at) {
+			t.Errorf("rule %d: %s, and before its next moment %s", policy+1, at, again)
+		}
+		if next := momentBefore(policy+1, interval, at.Add(interval)); !next.Equal(at.Add(interval)) {
+			t.Errorf("rule %d: %s comes after %s", policy+1, next, at)
+		}
+		moments = append(moments, now.Sub(at))
+	}
+	slices.Sort(moments)
+	for i := range moments[1:] {
+		if gap := moments[i+1] - moments[i]; gap > 3*interval/rules {
+			t.Errorf("nothing is verified for %s", gap)
+		}
 	}
 }

@@ -12,13 +12,26 @@ type Meter interface {
 	AttemptEnded(rule, endpoint string, status Status, outcomes map[Outcome]int)
 	// BytesSent is called while blobs are on their way, with what was sent since.
 	BytesSent(rule, endpoint string, n int64)
+	// VerificationEnded is called when a rule has been verified, whoever asked for it.
+	VerificationEnded(rule string, result VerificationResult)
 }
+
+// VerificationResult is what a verification has found.
+type VerificationResult string
+
+// The results.
+const (
+	VerifiedInSync VerificationResult = "in_sync"
+	VerifiedDrift  VerificationResult = "drift"
+	VerifiedInPart VerificationResult = "not_verified" // something could not be found out
+)
 
 type noMeter struct{}
 
 func (noMeter) ExecutionEnded(string, Trigger, Status)               {}
 func (noMeter) AttemptEnded(string, string, Status, map[Outcome]int) {}
 func (noMeter) BytesSent(string, string, int64)                      {}
+func (noMeter) VerificationEnded(string, VerificationResult)         {}
 
 // HomeName is how the home registry is called where endpoints are named.
 const HomeName = "home"

@@ -20,6 +20,7 @@ type RuleNumbers struct {
 	Name         string
 	Enabled      bool
 	Trigger      rule.TriggerType
+	Verified     time.Time // end of the last verification; zero: there was none
 	Destinations []DestinationNumbers
 }
 
@@ -56,12 +57,16 @@ func (s *Service) Numbers(ctx context.Context) (Numbers, error) {
 	if err := s.addStates(ctx, at); err != nil {
 		return n, err
 	}
+	verified, err := s.verifiedTimes(ctx)
+	if err != nil {
+		return n, err
+	}
 	policies, err := s.selectPolicies(ctx, s.o.DB, selectPolicy+` ORDER BY id`)
 	if err != nil {
 		return n, fmt.Errorf("list replication policies: %w", err)
 	}
 	for _, p := range policies {
-		r := RuleNumbers{Name: p.Name, Enabled: p.Enabled, Trigger: p.Trigger}
+		r := RuleNumbers{Name: p.Name, Enabled: p.Enabled, Trigger: p.Trigger, Verified: verified[p.ID]}
 		for _, e := range p.Destinations() {
 			var d DestinationNumbers
 			if known := at[pair{p.ID, e.ID}]; known != nil {
@@ -125,4 +130,22 @@ func (s *Service) addStates(ctx context.Context, at map[pair]*DestinationNumbers
 		return none, nil
 	})
 	return err
+}
+
+// verifiedTimes are when the last verification of each rule ended that had one.
+func (s *Service) verifiedTimes(ctx context.Context) (map[int64]time.Time, error) {
+	rows, err := s.o.DB.QueryContext(ctx, `SELECT policy_id, end_time FROM drift_checks WHERE done > 0`)
+	if err != nil {
+		return nil, fmt.Errorf("read verifications of rules: %w", err)
+	}
+	times := map[int64]time.Time{}
+	_, err = collect(rows, func(row scanner) (none struct{}, err error) {
+		var policy, end int64
+		if err := row.Scan(&policy, &end); err != nil {
+			return none, err
+		}
+		times[policy] = store.Time(end)
+		return none, nil
+	})
+	return times, err
 }

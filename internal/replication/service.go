@@ -68,6 +68,8 @@ type Options struct {
 	// Reconcile is how often event rules are compared with the truth, besides at the
 	// start; 0: never.
 	Reconcile time.Duration
+	// Verify is how often the other rules are verified once they have run; 0: never.
+	Verify time.Duration
 }
 
 // Service keeps rules and runs them. It is safe for concurrent use.
@@ -135,6 +137,7 @@ func (s *Service) Run(ctx context.Context) error {
 	wg.Go(func() { s.announceEnds(ctx) })
 	wg.Go(func() { s.watchSchedules(ctx) })
 	wg.Go(func() { s.watchReconcile(ctx) })
+	wg.Go(func() { s.watchVerifications(ctx) })
 	wg.Go(func() { s.watchBandwidths(ctx) })
 	wg.Wait()
 	return ctx.Err()

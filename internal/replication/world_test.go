@@ -39,6 +39,8 @@ type world struct {
 	log      *slog.Logger
 	ends     ends
 
+	verify, reconcile time.Duration // intervals
+
 	mu   sync.Mutex
 	skew time.Duration // of the service's clock
 	stop func()
@@ -82,7 +84,7 @@ func (w *world) open() {
 	w.queue = queue.New(w.db, queue.Options{Lease: 3 * time.Second, Poll: 30 * time.Millisecond, Log: w.log, Clock: w.now})
 	w.Service = replication.New(replication.Options{
 		Announcer: &w.ends,
-		DB:        w.db, Queue: w.queue, Box: w.box, Home: w.home, Log: w.log, Clock: w.now,
+		DB:        w.db, Queue: w.queue, Box: w.box, Home: w.home, Log: w.log, Clock: w.now, Verify: w.verify, Reconcile: w.reconcile,
 		Remote:       registry.Options{Attempts: 2, Backoff: time.Millisecond},
 		HomeEndpoint: func() replication.Endpoint { return replication.Endpoint{Name: "Local", Type: "harbor"} },
 	})

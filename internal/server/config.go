@@ -45,6 +45,9 @@ type Config struct {
 	// Reconcile is how often event rules are compared with what they should have done,
 	// besides at the start; 0: never.
 	Reconcile time.Duration
+	// Verify is how often all other rules that have run are compared with their
+	// destinations; 0: never.
+	Verify time.Duration
 	// MetricsListen is an address at which metrics are told to whoever asks, over http
 	// and without a login; "": there is none.
 	MetricsListen string
@@ -109,6 +112,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Reconcile < 0 {
 		return c, problem.New(problem.BadRequest, "reconcile interval %s: want 0 for never, or more", c.Reconcile)
+	}
+	if c.Verify < 0 {
+		return c, problem.New(problem.BadRequest, "verify interval %s: want 0 for never, or more", c.Verify)
 	}
 	if _, _, err := net.SplitHostPort(c.MetricsListen); c.MetricsListen != "" && err != nil {
 		return c, problem.New(problem.BadRequest, "listen address of the metrics %q: want host:port, such as 127.0.0.1:8590", c.MetricsListen)

@@ -62,6 +62,7 @@ func TestWhatIsConfiguredWrongIsSaidAtOnce(t *testing.T) {
 		"external URL, no host": {DataDir: t.TempDir(), Listen: "127.0.0.1:0", ExternalURL: "example.com"},
 		"no network of proxies": {DataDir: t.TempDir(), Listen: "127.0.0.1:0", TrustedProxies: []string{"proxy.example.com"}},
 		"less than never":       {DataDir: t.TempDir(), Listen: "127.0.0.1:0", Reconcile: -time.Second},
+		"verified less often":   {DataDir: t.TempDir(), Listen: "127.0.0.1:0", Verify: -time.Second},
 		"half of TLS":           {DataDir: t.TempDir(), Listen: "127.0.0.1:0", TLSCertificate: cert},
 		"key is no key":         {DataDir: t.TempDir(), Listen: "127.0.0.1:0", TLSCertificate: cert, TLSKey: cert},
 		"certificate is none":   {DataDir: t.TempDir(), Listen: "127.0.0.1:0", TLSCertificate: key, TLSKey: key},

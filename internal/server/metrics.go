@@ -14,6 +14,7 @@ import (
 	"github.com/lighterage/lighterage/internal/account"
 	"github.com/lighterage/lighterage/internal/home"
 	"github.com/lighterage/lighterage/internal/metrics"
+	"github.com/lighterage/lighterage/internal/replication"
 	"github.com/lighterage/lighterage/internal/store"
 )
 
@@ -90,10 +91,26 @@ func (s *server) drift(ctx context.Context) ([]metrics.Drift, error) {
 			names[place{p.ID, e.ID}] = [2]string{p.Name, e.Label()}
 		}
 	}
-	var all []metrics.Drift
+	var places []place // in the order of the counts
+	found := map[place]map[replication.DriftState]int64{}
 	for _, c := range counts {
-		if name, known := names[place{c.PolicyID, c.DestinationID}]; known { // else the rule has gone elsewhere since
-			all = append(all, metrics.Drift{Rule: name[0], Endpoint: name[1], State: string(c.State), Artifacts: c.Count})
+		at := place{c.PolicyID, c.DestinationID}
+		if found[at] == nil {
+			places = append(places, at)
+			found[at] = map[replication.DriftState]int64{}
+		}
+		found[at][c.State] = c.Count
+	}
+	var all []metrics.Drift
+	for _, at := range places {
+		name, known := names[at]
+		if !known {
+			continue // the rule has gone elsewhere since
+		}
+		for _, state := range []replication.DriftState{
+			replication.InSync, replication.Missing, replication.Different, replication.Extra, replication.NotVerified,
+		} { // zeros too: what is not told any more might as well be unknown
+			all = append(all, metrics.Drift{Rule: name[0], Endpoint: name[1], State: string(state), Artifacts: found[at][state]})
 		}
 	}
 	return all, nil
