@@ -586,3 +586,49 @@ func TestAServerWithAHarborForHomeHasNoRegistryAndKnowsItsUsers(t *testing.T) {
 		t.Errorf("a server with its own registry: %d %s", status, text)
 	}
 }
+
+// No webhook and no log tells that a label was set: the comparison finds it.
+func TestALabelThatAHarborWasGivenIsFoundByTheComparison(t *testing.T) {
+	t.Parallel()
+	h := playHarbor(t)
+	pushed := ts.Push(t, h.registry(), "library/app", "v1", ts.Image(t, 1, 1, 100))
+	ts.Push(t, h.registry(), "library/app", "dev", ts.Image(t, 2, 1, 100))
+	label := h.create("/labels", object{"name": "release", "scope": "g"})
+	home := startWithHarbor(t, h, server.Config{Reconcile: time.Hour})
+	cluster := ts.Distribution(t)
+	policy := home.eventRule("promoted", home.endpoint("cluster", cluster), object{
+		"filters": []object{{"type": "label", "value": []string{"release"}, "decoration": "matches"}},
+	})
+	path := fmt.Sprintf("/replication/policies/%d/drift", policy)
+	compared := func() (d drift) {
+		t.Helper()
+		var asked struct {
+			Number int64 `json:"number"`
+		}
+		home.do(http.MethodPost, path+"?reconcile=true", nil, &asked)
+		ts.Eventually(t, "the comparison ends", func() bool {
+			d = drift{}
+			home.do(http.MethodGet, path, nil, &d)
+			return d.Check.Done >= asked.Number
+		})
+		return d
+	}
+	if d := compared(); !d.InSync || len(d.Items) != 0 {
+		t.Errorf("before anything has the label: %+v", d)
+	}
+	labels := "/projects/library/repositories/app/artifacts/v1/labels"
+	h.do(http.MethodPost, labels, object{"id": label}, nil)
+	compared()
+	arrives(t, cluster, "library/app", "v1", pushed)
+	if d := home.verified(policy); !d.InSync || len(d.Items) != 1 {
+		t.Errorf("with the label: %+v", d)
+	}
+	// A label that is taken away deletes nothing.
+	h.do(http.MethodDelete, labels+"/"+itoa(label), nil, nil)
+	if d := compared(); !d.InSync || len(d.Items) != 1 || d.Items[0].State != "extra" {
+		t.Errorf("without the label again: %+v", d)
+	}
+	if tags := ts.Tags(t, cluster, "library/app"); !slices.Equal(tags, []string{"v1"}) {
+		t.Errorf("there are %v", tags)
+	}
+}
