@@ -34,7 +34,7 @@ func TestAnswersLikeHarbor(t *testing.T) {
 	replayReadOnly(p, l, plain)
 	replayRobots(p, l)
 	p.skip("80-root-html") // the page of the console, not the API
-	p.play("80-*", "90-*", "93-*")
+	p.play("40-*", "80-*", "81-*", "82-*", "90-*", "93-*")
 
 	for _, name := range recorded(t, "*") {
 		if !p.played[name] {
@@ -288,5 +288,39 @@ func (p *replay) list(path string, into any) {
 	got := p.server.must(200, "GET", path, "")
 	if err := json.Unmarshal([]byte(got.body), into); err != nil {
 		p.t.Fatalf("%s: %v", path, err)
+	}
+}
+
+// Harbor documents replicate_deletion and reads only deletion.
+func TestEitherNameOfTheDeletionCounts(t *testing.T) {
+	t.Parallel()
+	l := start(t)
+	plain := testserver.Distribution(t)
+	registry := filepath.Base(l.must(201, "POST", "/api/v2.0/registries", `{"name":"cluster","type":"docker-registry","url":"`+plain.URL+`"}`).Header.Get("Location"))
+	for body, want := range map[string]bool{
+		`"deletion":true`: true, `"replicate_deletion":true`: true, `"deletion":true,"replicate_deletion":true`: true,
+		`"deletion":false,"replicate_deletion":true`: true, `"replicate_deletion":false`: false, `"description":"x"`: false,
+	} {
+		rule := `{"name":"rule","dest_registry":{"id":` + registry + `},"trigger":{"type":"event_based"},` + body + `}`
+		made := l.must(201, "POST", "/api/v2.0/replication/policies", rule).Header.Get("Location")
+		shown := func() (deletion, replicate bool) {
+			var p struct {
+				Deletion  bool `json:"deletion"`
+				Replicate bool `json:"replicate_deletion"`
+			}
+			if err := json.Unmarshal([]byte(l.must(200, "GET", made, "").body), &p); err != nil {
+				t.Fatal(err)
+			}
+			return p.Deletion, p.Replicate
+		}
+		if deletion, replicate := shown(); deletion != want || replicate != want {
+			t.Errorf("created with %s: deletion %t, replicate_deletion %t", body, deletion, replicate)
+		}
+		l.must(200, "PUT", made, `{"name":"rule","dest_registry":{"id":`+registry+`},"trigger":{"type":"event_based"},"deletion":true}`)
+		l.must(200, "PUT", made, rule)
+		if deletion, replicate := shown(); deletion != want || replicate != want {
+			t.Errorf("updated with %s: deletion %t, replicate_deletion %t", body, deletion, replicate)
+		}
+		l.must(200, "DELETE", made, "")
 	}
 }

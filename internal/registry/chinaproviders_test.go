@@ -304,6 +304,7 @@ func TestHuawei(t *testing.T) {
 	image := ts.Image(t, 932, 1, 10)
 	ts.Push(t, r, "fleet/app", "v1", image)
 	ts.Push(t, r, "fleet/deep/er", "v1", image)
+	ts.Push(t, r, "other/app", "v1", image)
 	guarded := func(h http.HandlerFunc) http.HandlerFunc {
 		return func(w http.ResponseWriter, req *http.Request) {
 			if user, password, _ := req.BasicAuth(); user != "cn-north-4@AK1" || password != loginKey {
@@ -315,7 +316,9 @@ func TestHuawei(t *testing.T) {
 		}
 	}
 	c.handle("GET "+host+"/dockyard/v2/repositories", guarded(func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, []map[string]string{{"namespace": "fleet", "name": "app"}, {"namespace": "fleet", "name": "deep$er"}})
+		reply(w, []map[string]string{
+			{"namespace": "fleet", "name": "app"}, {"namespace": "fleet", "name": "deep$er"}, {"namespace": "other", "name": "app"},
+		})
 	}))
 	var made []string
 	c.handle("GET "+host+"/dockyard/v2/namespaces/{ns}", guarded(func(w http.ResponseWriter, req *http.Request) {

@@ -293,3 +293,24 @@ func TestARepositoryThatIsPlannedLaterOverwritesNothing(t *testing.T) {
 		w.settled()
 	})
 }
+
+// Harbor fails the whole execution for one name that is too short.
+func TestARepositoryThatCannotBeFlattenedFailsAlone(t *testing.T) {
+	onBoth(t, func(w *world) {
+		policy := w.policy("flat", rule.Manual)
+		w.change(policy, func(p *replication.Policy) { p.DestNamespace, p.ReplaceCount = "mirror", 2 })
+		deep, shallow := ts.Image(w.t, 1, 1, 100), ts.Image(w.t, 2, 1, 100)
+		w.push("team/apps/web", "v1", deep)
+		w.push("team/web", "v1", shallow)
+		w.run()
+		if e := w.start(policy); e.Status != replication.Failed || e.Succeed != 1 || e.Failed != 1 {
+			w.t.Errorf("%+v", e)
+		}
+		if got := w.at("mirror/web", "v1"); got != deep.Digest.String() {
+			w.t.Errorf("mirror/web:v1 is %q", got)
+		}
+		if failed := w.taskOf(policy, "team/web"); failed.Status != replication.Failed || !strings.Contains(failed.Reason, "contains only 1 path components") {
+			w.t.Errorf("%+v", failed)
+		}
+	})
+}

@@ -272,3 +272,33 @@ func TestAManifestIsDeletedAfterItsTags(t *testing.T) {
 		t.Error("the manifest is still there")
 	}
 }
+
+// A registry that is no Harbor tells tags only: no labels, and nothing without a tag.
+func TestAPlainRegistryTellsNoLabelsAndNothingUntagged(t *testing.T) {
+	t.Parallel()
+	source, target := ts.Distribution(t, ts.WithMemory()), ts.Distribution(t, ts.WithMemory())
+	ts.Push(t, source, "team/app", "v1", ts.Image(t, 1, 1, 100))
+	ts.Push(t, source, "team/app", "", ts.Image(t, 2, 1, 100))
+	for name, tc := range map[string]struct {
+		filters []rule.Filter
+		want    []string
+	}{
+		"no filter":        {nil, []string{"v1"}},
+		"a label":          {[]rule.Filter{labelled("", "release")}, nil},
+		"without a label":  {[]rule.Filter{labelled(rule.Excludes, "hold")}, []string{"v1"}},
+		"tags but release": {[]rule.Filter{{Type: rule.FilterTag, Value: "release", Decoration: rule.Excludes}}, []string{"v1"}},
+	} {
+		var got []string
+		for _, p := range plan(t, replication.Route{Rule: rule.Rule{Filters: tc.filters}, Source: side(t, source), Destination: side(t, target)}) {
+			if p.Err != nil {
+				t.Fatal(p.Err)
+			}
+			for _, item := range p.Items {
+				got = append(got, item.Reference)
+			}
+		}
+		if !slices.Equal(got, tc.want) {
+			t.Errorf("%s: %v, want %v", name, got, tc.want)
+		}
+	}
+}

@@ -111,3 +111,24 @@ func TestAPullRuleGoesByTheLabelsOfAHarbor(t *testing.T) {
 		t.Errorf("v1 is %s, want %s", got, wanted)
 	}
 }
+
+// A label counts by its name, whether it is everybody's or the project's.
+func TestALabelOfTheProjectCountsAsOneOfAll(t *testing.T) {
+	t.Parallel()
+	home := start(t, server.Config{DataDir: t.TempDir()})
+	cluster := ts.Distribution(t)
+	policy := home.eventRule("releases", home.endpoint("cluster", cluster), object{
+		"filters": []object{{"type": "label", "value": []string{"release"}}},
+	})
+	label := home.create("/labels", object{"name": "release", "scope": "p", "project_id": 1})
+	d := ts.Push(t, home.registry(), "library/app", "v1", ts.Image(t, 1, 1, 100))
+	ts.Push(t, home.registry(), "library/app", "v2", ts.Image(t, 2, 1, 100))
+	home.do(http.MethodPost, "/projects/library/repositories/app/artifacts/v1/labels", object{"id": label}, nil)
+	arrives(t, cluster, "library/app", "v1", d)
+	if e := home.run(policy); e.Status != "Succeed" || e.Total != 1 {
+		t.Errorf("a run: %+v", e)
+	}
+	if tags := ts.Tags(t, cluster, "library/app"); !slices.Equal(tags, []string{"v1"}) {
+		t.Errorf("there are %v", tags)
+	}
+}
