@@ -66,6 +66,46 @@ func TestWishesBeyondHarborsRulesAreKept(t *testing.T) {
 	}
 }
 
+func TestPlatformsAndAccessoriesOfARuleAreKept(t *testing.T) {
+	t.Parallel()
+	l := start(t)
+	l.must(201, "POST", "/api/v2.0/registries", `{"name":"cluster","type":"docker-registry","url":"http://127.0.0.1:9"}`)
+	rule := func(more string) string {
+		return `{"name":"rule","dest_registry":{"id":1},"trigger":{"type":"manual"}` + more + "}"
+	}
+	l.must(201, "POST", "/api/v2.0/replication/policies", rule(""))
+	for _, c := range []struct{ wish, refused string }{
+		{`,"platforms":["linux/amd64","linux/arm/v7"],"platform_mode":"rewrite","accessories":"signed_only"`, ""},
+		{`,"platforms":["linux/amd64"]`, ""},
+		{`,"platforms":["linux"]`, `platforms: \"linux\" is no platform`},
+		{`,"platform_mode":"rewrite"`, "platform_mode: rewrite needs platforms"},
+		{`,"platforms":["linux/amd64"],"platform_mode":"thin"`, `platform_mode: \"thin\" is neither sparse nor rewrite`},
+		{`,"accessories":"signed"`, `accessories: \"signed\" is none of all, none and signed_only`},
+	} {
+		if c.refused != "" {
+			if a := l.must(400, "PUT", "/api/v2.0/replication/policies/1", rule(c.wish)); !strings.Contains(a.body, c.refused) {
+				t.Errorf("%s: %s", c.wish, a.body)
+			}
+			continue
+		}
+		l.must(200, "PUT", "/api/v2.0/replication/policies/1", rule(c.wish))
+		var got, want struct {
+			Platforms   []string
+			Mode        string `json:"platform_mode"`
+			Accessories string
+		}
+		if err := json.Unmarshal([]byte(l.must(200, "GET", "/api/v2.0/replication/policies/1", "").body), &got); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal([]byte("{"+c.wish[1:]+"}"), &want); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("-sent +kept\n%s", diff)
+		}
+	}
+}
+
 func TestAPlanTellsOfNamesThatCollide(t *testing.T) {
 	t.Parallel()
 	l := start(t)

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,8 +39,15 @@ func ParsePlatforms(names []string) (Platforms, error) {
 		}
 		all = append(all, p.normal())
 	}
-	slices.SortFunc(all, func(a, b Platform) int { return strings.Compare(a.String(), b.String()) })
-	return slices.Compact(all), nil
+	return all.Distinct(), nil
+}
+
+// Distinct brings platforms into their order, each once.
+func (all Platforms) Distinct() Platforms {
+	slices.SortFunc(all, func(a, b Platform) int {
+		return cmp.Or(cmp.Compare(a.OS, b.OS), cmp.Compare(a.Architecture, b.Architecture), cmp.Compare(a.Variant, b.Variant))
+	})
+	return slices.Compact(all)
 }
 
 // normal writes a platform in the one way of several in which tools write it.

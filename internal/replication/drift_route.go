@@ -25,21 +25,14 @@ func (r Route) Drift(ctx context.Context, deep bool) iter.Seq2[RepositoryDrift, 
 	return func(yield func(RepositoryDrift, error) bool) {
 		looks := map[int64]deepLook{}
 		for _, to := range r.each() {
-			look := deepLook{to.Destination.Engine.NewVerification()}
-			if !r.Rule.RewritesIndexes() {
-				var err error
-				if look.Platforms, err = r.platforms(); err != nil {
-					yield(RepositoryDrift{}, err)
-					return
-				}
-			}
-			looks[to.Destination.ID] = look
+			looks[to.Destination.ID] = deepLook{to.Destination.Engine.NewVerification()}
 		}
 		for plan, err := range r.Plan(ctx) {
 			if err != nil {
 				yield(RepositoryDrift{}, err)
 				return
 			}
+			var wanted [][]digest.Digest // of each entry
 			d := RepositoryDrift{Plan: plan, Entries: make([]DriftEntry, 0, len(plan.Items))}
 			for i := range plan.Items {
 				item := &plan.Items[i]
@@ -47,9 +40,10 @@ func (r Route) Drift(ctx context.Context, deep bool) iter.Seq2[RepositoryDrift, 
 					continue // left out, or deleted while it was looked at: no business of the rule's
 				}
 				d.Entries = append(d.Entries, driftOfItem(plan, item))
+				wanted = append(wanted, item.wholeOf())
 			}
 			if deep {
-				looks[plan.DestinationID].look(ctx, d.Entries)
+				looks[plan.DestinationID].look(ctx, d.Entries, wanted)
 			}
 			if !yield(d, nil) {
 				return
@@ -95,7 +89,7 @@ type deepLook struct{ *transfer.Verification }
 const looksAtOnce = 16
 
 // look goes through what is in sync as far as tags tell.
-func (l deepLook) look(ctx context.Context, entries []DriftEntry) {
+func (l deepLook) look(ctx context.Context, entries []DriftEntry, wanted [][]digest.Digest) {
 	var group errgroup.Group
 	group.SetLimit(looksAtOnce)
 	for i := range entries {
@@ -104,7 +98,7 @@ func (l deepLook) look(ctx context.Context, entries []DriftEntry) {
 			continue
 		}
 		group.Go(func() error {
-			lacks, err := l.Lacks(ctx, e.DestinationRepository, digest.Digest(e.DestinationDigest))
+			lacks, err := l.Lacks(ctx, e.DestinationRepository, digest.Digest(e.DestinationDigest), wanted[i]...)
 			switch {
 			case err != nil:
 				e.State, e.Drift, e.Reason = NotVerified, true, err.Error()

@@ -45,6 +45,14 @@ func (i *Item) about() digest.Digest {
 	return oci.CosignSubject([]string{i.Reference})
 }
 
+// wholeOf is what has to be at the destination of an index that is sparse there, nil for all.
+func (i *Item) wholeOf() []digest.Digest {
+	if !i.partial {
+		return nil
+	}
+	return i.within
+}
+
 // leaveOut finds out which of some items of a repository the rule does not want after
 // all. It makes these skips with a reason, and returns the others.
 func (r Route) leaveOut(ctx context.Context, repository string, items []*Item, questions chan struct{}) ([]*Item, error) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -148,21 +147,23 @@ func (n *narrower) index(ctx context.Context, p *portion, entries []ocispec.Desc
 	inner := map[digest.Digest]*portion{}
 	wanted := map[digest.Digest]bool{}
 	met := map[verdictOnPlatform]bool{}
+	var missing error // why an entry that names no platform could not be read
 	for i, d := range entries {
 		if oci.AttestationOf(d) != "" {
 			continue
 		}
-		if err := n.entry(ctx, p, d, depth, &verdicts[i], inner); err != nil {
+		if err := n.entry(ctx, p, d, depth, &verdicts[i], &missing, inner); err != nil {
 			return err
 		}
 		met[verdicts[i]] = true
 		wanted[d.Digest] = wanted[d.Digest] || verdicts[i] != notChosen
 	}
-	slices.SortFunc(p.has, func(a, b oci.Platform) int { return strings.Compare(a.String(), b.String()) })
-	p.has = slices.Compact(p.has)
+	p.has = p.has.Distinct()
 	switch {
 	case met[chosen]:
 		p.verdict = chosen
+	case missing != nil:
+		return fmt.Errorf("read what names no platform: %w", missing)
 	case met[notChosen]:
 		p.verdict = notChosen
 		return nil
@@ -188,10 +189,12 @@ func (n *narrower) index(ctx context.Context, p *portion, entries []ocispec.Desc
 			instead[d.Digest] = ocispec.Descriptor{Digest: in.manifest.Digest, Size: int64(len(in.manifest.Content))}
 		}
 	}
+	seen := map[digest.Digest]bool{}
 	for _, d := range entries {
-		if !wanted[d.Digest] && !slices.Contains(p.left, d.Digest) {
+		if !wanted[d.Digest] && !seen[d.Digest] {
 			p.left = append(p.left, d.Digest)
 		}
+		seen[d.Digest] = true
 	}
 	if n.rewrite && (len(instead) > 0 || slices.Contains(keep, false)) {
 		return p.shrink(keep, instead)
@@ -202,7 +205,7 @@ func (n *narrower) index(ctx context.Context, p *portion, entries []ocispec.Desc
 }
 
 // entry finds out whether one entry of an index is wanted.
-func (n *narrower) entry(ctx context.Context, p *portion, d ocispec.Descriptor, depth int, verdict *verdictOnPlatform, inner map[digest.Digest]*portion) error {
+func (n *narrower) entry(ctx context.Context, p *portion, d ocispec.Descriptor, depth int, verdict *verdictOnPlatform, missing *error, inner map[digest.Digest]*portion) error {
 	if platform, said := oci.PlatformOf(d.Platform); said {
 		p.has = append(p.has, platform)
 		*verdict = notChosen
@@ -217,6 +220,10 @@ func (n *narrower) entry(ctx context.Context, p *portion, d ocispec.Descriptor, 
 	in, met := inner[d.Digest]
 	if !met {
 		m, err := n.read(ctx, d.Digest)
+		if registry.IsNotFound(err) { // the source may be sparse itself
+			*verdict, *missing = notChosen, err
+			return nil
+		}
 		if err != nil {
 			return fmt.Errorf("read manifest %s, which names no platform: %w", short(d.Digest), err)
 		}

@@ -3,9 +3,11 @@ package transfer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/lighterage/lighterage/internal/oci"
 	"github.com/lighterage/lighterage/internal/registry"
@@ -17,10 +19,6 @@ import (
 // engine remembers: what somebody took away is what it is there to find. It is safe
 // for concurrent use.
 type Verification struct {
-	// Platforms, if set before it begins, are those of indexes that are looked for: what is
-	// for others may be missing.
-	Platforms oci.Platforms
-
 	e *Engine
 
 	mu   sync.Mutex
@@ -52,9 +50,17 @@ func (e *Engine) NewVerification() *Verification {
 
 // Lacks returns what is missing of the artifact d in a repository of the destination,
 // nothing if it is whole. Blobs that live outside of registries by design are not
-// looked for.
-func (v *Verification) Lacks(ctx context.Context, repository string, d digest.Digest) ([]Lack, error) {
-	lacks, err := v.manifest(ctx, repository, d, 0)
+// looked for. Of a sparse index, wanted are the manifests that are to be there, at every depth;
+// none: all.
+func (v *Verification) Lacks(ctx context.Context, repository string, d digest.Digest, wanted ...digest.Digest) ([]Lack, error) {
+	var only map[digest.Digest]bool
+	for _, one := range wanted {
+		if only == nil {
+			only = map[digest.Digest]bool{}
+		}
+		only[one] = true
+	}
+	lacks, err := v.manifest(ctx, repository, d, 0, only)
 	if err != nil {
 		return nil, fmt.Errorf("verify %s at %s: %w", name(repository, string(d)), v.e.o.Name, err)
 	}
@@ -91,7 +97,7 @@ func (v *Verification) once(ctx context.Context, at place, f func() ([]Lack, err
 	}
 }
 
-func (v *Verification) manifest(ctx context.Context, repository string, d digest.Digest, depth int) ([]Lack, error) {
+func (v *Verification) manifest(ctx context.Context, repository string, d digest.Digest, depth int, wanted map[digest.Digest]bool) ([]Lack, error) {
 	return v.once(ctx, place{aManifest, repository, d}, func() ([]Lack, error) {
 		m, err := v.e.target.Manifest(ctx, repository, string(d))
 		if registry.IsNotFound(err) {
@@ -111,21 +117,14 @@ func (v *Verification) manifest(ctx context.Context, repository string, d digest
 		if err != nil {
 			return nil, fault(Destination, err, "read manifest %s", short(d))
 		}
-		if len(v.Platforms) > 0 && len(n.Children) > 0 {
-			switch p, err := readsFrom(v.e.target, repository, v.Platforms, false).artifact(ctx, m, depth); {
-			case registry.IsNotFound(err): // of what names no platform, which therefore has to be there
-				return []Lack{{"something within", d}}, nil
-			case err != nil:
-				return nil, narrowFailure(Destination, err, "read manifest %s", short(d))
-			case p.verdict != notChosen:
-				n = p.parsed
-			}
+		if wanted != nil {
+			n.Children = slices.DeleteFunc(n.Children, func(d ocispec.Descriptor) bool { return !wanted[d.Digest] })
 		}
-		return v.parts(ctx, repository, n, depth)
+		return v.parts(ctx, repository, n, depth, wanted)
 	})
 }
 
-func (v *Verification) parts(ctx context.Context, repository string, n oci.Manifest, depth int) ([]Lack, error) {
+func (v *Verification) parts(ctx context.Context, repository string, n oci.Manifest, depth int, wanted map[digest.Digest]bool) ([]Lack, error) {
 	var mu sync.Mutex
 	var lacks []Lack
 	add := func(more []Lack, err error) error {
@@ -146,7 +145,7 @@ func (v *Verification) parts(ctx context.Context, repository string, n oci.Manif
 	// A manifest waits for its children only, which are further down: no circle can form,
 	// since a digest cannot be among what it is made from.
 	for _, child := range n.Children {
-		if err := add(v.manifest(ctx, repository, child.Digest, depth+1)); err != nil {
+		if err := add(v.manifest(ctx, repository, child.Digest, depth+1, wanted)); err != nil {
 			return nil, err
 		}
 	}
