@@ -61,6 +61,8 @@ type Request struct {
 	// size of requests. One that takes no chunks gets them in one piece.
 	ByChunk bool
 
+	estimate *Estimate // nothing is written, see there
+
 	Progress func(Progress)    // called about ten times a second at most, and at the end
 	Log      func(text string) // one line for people each time
 }

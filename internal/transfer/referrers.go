@@ -50,7 +50,7 @@ func (c *copying) announce(ctx context.Context, subject digest.Digest, referrer 
 // confirmAnnounced makes sure of referrers that were at the destination already:
 // whoever put them there may have been interrupted before announcing them.
 func (c *copying) confirmAnnounced(ctx context.Context, subject digest.Digest, referrers []ocispec.Descriptor) error {
-	if c.e.referrers.api.Load() {
+	if c.e.referrers.api.Load() || c.r.estimate != nil {
 		return nil
 	}
 	var doubtful []ocispec.Descriptor

@@ -89,7 +89,7 @@ func (c *copying) topParts(ctx context.Context, m registry.Manifest, n oci.Manif
 		}
 		return c.store(ctx, m, n, reference, 0)
 	}
-	there := c.e.exists.holds(aManifest, c.r.TargetRepository, m.Digest)
+	there := c.e.exists.holds(aManifest, c.r.TargetRepository, m.Digest) || c.r.estimate.has(place{aManifest, c.r.TargetRepository, m.Digest})
 	// An index that is there under another tag needs one request instead of many. When
 	// a run finds again and again that it is not, it stops asking.
 	if !there && len(n.Children) > 0 && reference != string(m.Digest) && c.e.misses.worthLooking() {
@@ -214,7 +214,11 @@ func (c *copying) blob(ctx context.Context, ref oci.Blob, how effort) error {
 	if first {
 		b.sent = c.track.sent
 	}
-	got, err := c.e.ensure(ctx, b)
+	ensure := c.e.ensure
+	if c.r.estimate != nil {
+		ensure = c.r.estimate.blob
+	}
+	got, err := ensure(ctx, b)
 	if err != nil {
 		return err
 	}
@@ -238,6 +242,9 @@ func (c *copying) blob(ctx context.Context, ref oci.Blob, how effort) error {
 // child brings a manifest that an index refers to, under its digest.
 func (c *copying) child(ctx context.Context, desc ocispec.Descriptor, depth int, how effort, look bool) error {
 	at := place{aManifest, c.r.TargetRepository, desc.Digest}
+	if c.r.estimate != nil {
+		return c.r.estimate.child(ctx, at, func(ctx context.Context) error { return c.bringChild(ctx, desc, depth, how, look) })
+	}
 	key := endeavour{place: at, forced: how == forcing}
 	if c.portionOf(desc.Digest) != nil {
 		key.platforms = c.r.Platforms.String()
@@ -305,6 +312,10 @@ func (c *copying) putChild(ctx context.Context, m registry.Manifest, n oci.Manif
 // are not, what was believed about them is forgotten, they are looked for once more,
 // and at last sent whatever the destination says.
 func (c *copying) store(ctx context.Context, m registry.Manifest, n oci.Manifest, reference string, depth int) error {
+	if c.r.estimate != nil {
+		c.r.estimate.note(place{aManifest, c.r.TargetRepository, m.Digest})
+		return nil
+	}
 	for how := trusting; ; how++ {
 		put, err := c.e.target.PutManifest(ctx, c.r.TargetRepository, reference, m)
 		if err == nil {
