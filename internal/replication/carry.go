@@ -109,6 +109,10 @@ func (c *carrier) copy(ctx context.Context, i int) (done bool, err error) {
 	if err := c.noteCopy(item, result); err != nil {
 		return false, err
 	}
+	if item.pinned() {
+		c.noteMoved(ctx, item)
+		return true, nil
+	}
 	if !c.Source.home {
 		return true, nil
 	}
@@ -173,6 +177,9 @@ func (c *carrier) repeatsDeletions() bool {
 // copyFailed finds out whether a copy failed because the source has changed. What is
 // gone cannot be copied, and need not be.
 func (c *carrier) copyFailed(ctx context.Context, item *Item, failure error) (done bool, err error) {
+	if item.pinned() {
+		return false, c.pinnedFailure(ctx, item, failure)
+	}
 	if !c.Source.home || ctx.Err() != nil {
 		return false, failure
 	}

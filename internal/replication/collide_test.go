@@ -58,7 +58,7 @@ func (w *world) plans(policy int64) map[string]replication.RepositoryPlan {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	seq, err := w.Plan(w.t.Context(), p)
+	seq, err := w.RepositoryPlans(w.t.Context(), p)
 	if err != nil {
 		w.t.Fatal(err)
 	}

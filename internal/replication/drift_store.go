@@ -87,6 +87,13 @@ func driftOfTask(ctx context.Context, tx *store.Tx, policy int64, t Task, troubl
 		}
 		switch item.Outcome {
 		case Copied, Unchanged:
+			if item.pinned() && item.Outcome == Unchanged {
+				continue // the plan is from before: the next verification tells
+			}
+			if item.moved {
+				e.State, e.Drift, e.DestinationDigest, e.Reason = Different, true, item.Digest, "it was copied as planned, and the source has something else since"
+				break
+			}
 			e.State, e.DestinationDigest = InSync, item.standsFor()
 		case Kept:
 			if item.Action == ActionDelete {

@@ -53,6 +53,8 @@ type Execution struct {
 	StartTime  time.Time
 	EndTime    time.Time // zero while it runs
 
+	PlanID int64 // the stored plan that it carries out; 0: it makes its own
+
 	waits               bool  // for others of its rule, before it begins
 	source, destination int64 // the registries it was started between, of destinations the first; 0 and 0: not known
 }
@@ -144,6 +146,16 @@ type Item struct {
 	// Stands is the digest at the destination of an index that becomes another one there.
 	Stands string `json:"stands,omitempty"`
 
+	// Planned is the action that was shown before somebody had the plan carried out: then
+	// it is done as it was shown, or not at all. Empty: the task follows the source.
+	Planned Action `json:"planned,omitempty"`
+	// Replaces is the digest that the destination had when the action was shown, if it was
+	// another one.
+	Replaces string `json:"replaces,omitempty"`
+
+	kind string // image, accessory, ... where the source told it; not stored
+	// moved says that the source had something else when what was planned had been copied.
+	moved bool
 	// found is what the destination had when it was asked just now. It is not
 	// stored: what was true when a task was made may not be when it runs.
 	found transfer.TargetState
@@ -156,8 +168,14 @@ type Item struct {
 // done reports whether an earlier attempt has done the item.
 func (i Item) done() bool { return i.Outcome != "" && i.Outcome != Lost }
 
-// contested reports whether another repository has a claim to the item's name.
-func (i Item) contested() bool { return i.Action == ActionConflict && len(i.Rivals) > 0 }
+// contested reports whether another repository has a claim to the item's name, or things
+// are not any more as they were when it was planned.
+func (i Item) contested() bool {
+	return i.Action == ActionConflict && (len(i.Rivals) > 0 || i.pinned() && i.Planned != ActionConflict)
+}
+
+// pinned reports whether the item is to be done as it was shown.
+func (i Item) pinned() bool { return i.Planned != "" }
 
 // LogLine is one line of a task's log.
 type LogLine struct {

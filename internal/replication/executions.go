@@ -23,7 +23,7 @@ var executionColumns = store.Columns{
 const selectExecution = `SELECT id, policy_id, trigger_type, status, status_text, note, waits, planned, total, succeed, failed, in_progress, stopped,
 	(SELECT coalesce(sum(bytes_total), 0) FROM tasks WHERE execution_id = executions.id),
 	(SELECT coalesce(sum(bytes_sent), 0) FROM tasks WHERE execution_id = executions.id),
-	start_time, end_time, src_registry_id, dest_registry_id FROM executions`
+	start_time, end_time, src_registry_id, dest_registry_id, plan_id FROM executions`
 
 // ExecutionFilter narrows a list of executions; zero fields do not.
 type ExecutionFilter struct {
@@ -66,7 +66,7 @@ func scanExecution(row scanner) (Execution, error) {
 	var start, end int64
 	var note string
 	err := row.Scan(&e.ID, &e.PolicyID, &e.Trigger, &e.Status, &e.StatusText, &note, &e.waits, &e.Planned, &e.Total, &e.Succeed, &e.Failed,
-		&e.InProgress, &e.Stopped, &e.BytesTotal, &e.BytesSent, &start, &end, &e.source, &e.destination)
+		&e.InProgress, &e.Stopped, &e.BytesTotal, &e.BytesSent, &start, &end, &e.source, &e.destination, &e.PlanID)
 	e.StartTime, e.EndTime = store.Time(start), store.Time(end)
 	said := []string{e.StatusText, note}
 	if e.waits && e.Status == InProgress {

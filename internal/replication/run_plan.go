@@ -3,7 +3,6 @@ package replication
 import (
 	"context"
 	"fmt"
-	"iter"
 	"strconv"
 
 	"github.com/lighterage/lighterage/internal/problem"
@@ -12,18 +11,6 @@ import (
 	"github.com/lighterage/lighterage/internal/store"
 	"github.com/lighterage/lighterage/internal/trace"
 )
-
-// Plan says what running a rule now would do, stored or not. See Route.Plan.
-func (s *Service) Plan(ctx context.Context, p Policy) (iter.Seq2[RepositoryPlan, error], error) {
-	if err := s.checkPolicy(ctx, &p); err != nil {
-		return nil, err
-	}
-	route, err := s.routes(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	return route.Plan(ctx), nil
-}
 
 // runPlan makes the tasks of an execution while the plan is still coming in. It
 // can be interrupted anywhere: the next attempt passes over the repositories
@@ -63,6 +50,8 @@ func (s *Service) runPlan(ctx context.Context, job *queue.Job) error {
 		text := ""
 		if planErr != nil {
 			text = planErr.Error()
+		} else if execution.Total == 0 && execution.PlanID != 0 {
+			text = fmt.Sprintf("no resources need to be replicated: plan %d has nothing in it", execution.PlanID)
 		} else if execution.Total == 0 {
 			text = "no resources need to be replicated: nothing at the source matches the filters: " + census.Nothing(p.Rule)
 		} else if rule.SelectsEverything(p.Rule) {
@@ -109,12 +98,16 @@ func (s *Service) planExecution(ctx context.Context, id int64, census *rule.Cens
 	if err != nil {
 		return p, err
 	}
-	route, err := s.routes(ctx, p)
-	if err != nil {
-		return p, err
+	plans := s.storedPlan(ctx, execution.PlanID)
+	if execution.PlanID == 0 {
+		route, err := s.routes(ctx, p)
+		if err != nil {
+			return p, err
+		}
+		route.Census = census
+		plans = route.Plan(ctx)
 	}
-	route.Census = census
-	for plan, err := range route.Plan(ctx) {
+	for plan, err := range plans {
 		if err != nil {
 			return p, err
 		}
@@ -218,7 +211,8 @@ func (s *Service) addTask(ctx context.Context, execution int64, plan RepositoryP
 
 func needsWork(items []Item) bool {
 	for _, item := range items {
-		if item.Action != ActionSkip && item.Action != ActionConflict {
+		// Whether what was there when it was shown still is has to be asked.
+		if item.Action != ActionSkip && item.Action != ActionConflict || item.heldThere() {
 			return true
 		}
 	}

@@ -25,7 +25,8 @@ type run struct {
 	job    *queue.Job
 	task   Task
 	policy Policy
-	event  bool // an event rule's task is tried until the destination agrees
+	planID int64 // the stored plan that is carried out; 0: none
+	event  bool  // an event rule's task is tried until the destination agrees
 	log    logBuffer
 	total  atomic.Int64
 	sent   atomic.Int64
@@ -95,6 +96,7 @@ func (r *run) attempt(ctx context.Context) error {
 	if err := execution.checkRegistries(r.policy); err != nil {
 		return fmt.Errorf("%w: %w", err, errGivenUp)
 	}
+	r.planID = execution.PlanID
 	switch {
 	case r.event && !r.policy.Enabled:
 		return fmt.Errorf("the rule is disabled: %w", errGivenUp)
@@ -156,6 +158,9 @@ func (r *run) plan(ctx context.Context, route Route) (RepositoryPlan, error) {
 	plan := RepositoryPlan{
 		SourceRepository: r.task.SourceRepository, DestinationRepository: r.task.DestinationRepository, DestinationID: r.task.DestinationID,
 		ResourceType: r.task.ResourceType, Items: r.task.Items,
+	}
+	if r.planID != 0 {
+		return r.planAsShown(ctx, route, plan)
 	}
 	unplanned := func(i Item) bool { return i.Action == "" }
 	if len(plan.Items) == 0 || slices.ContainsFunc(plan.Items, unplanned) {

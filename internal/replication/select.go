@@ -44,7 +44,7 @@ func selectItems(listing registry.Listing, matcher *rule.Matcher, now time.Time,
 			tags = []string{a.Digest}
 		}
 		for _, tag := range tags {
-			add(Item{Reference: tag, Digest: a.Digest, Size: a.Size})
+			add(Item{Reference: tag, Digest: a.Digest, Size: a.Size, kind: strings.ToLower(a.Type)})
 		}
 		if resourceType(a.Type) == resourceArtifact {
 			plan.ResourceType = resourceArtifact
@@ -54,7 +54,7 @@ func selectItems(listing registry.Listing, matcher *rule.Matcher, now time.Time,
 		}
 		for _, accessory := range a.Accessories {
 			for _, reference := range attached.of(accessory) {
-				add(Item{Reference: reference, Digest: accessory, Subject: a.Digest})
+				add(Item{Reference: reference, Digest: accessory, Subject: a.Digest, kind: kindAccessory})
 			}
 		}
 	}
@@ -108,6 +108,9 @@ func (all accessories) candidate(matcher *rule.Matcher, repository string, a reg
 	}
 	return c
 }
+
+// kindAccessory is the kind of what belongs to another artifact.
+const kindAccessory = "accessory"
 
 // The resource types of Harbor's API.
 const (

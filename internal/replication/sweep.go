@@ -30,7 +30,7 @@ func (s *Service) sweepExecutions(ctx context.Context) {
 
 // Sweep removes all but the newest executions of each rule, never one that is
 // running or waits for its next attempt, and forgets uploads that registries
-// have dropped by now.
+// have dropped by now, and plans that are too old.
 func (s *Service) Sweep(ctx context.Context, keep int) error {
 	policies, err := s.selectPolicies(ctx, s.o.DB, selectPolicy)
 	if err != nil {
@@ -49,6 +49,9 @@ func (s *Service) Sweep(ctx context.Context, keep int) error {
 	}
 	return s.o.DB.InTx(ctx, func(tx *store.Tx) error {
 		_, err := tx.ExecContext(ctx, `DELETE FROM upload_checkpoints WHERE time < $1`, store.Millis(s.now().Add(-checkpointMaxAge)))
-		return err
+		if err != nil {
+			return err
+		}
+		return s.sweepPlans(ctx, tx)
 	})
 }
