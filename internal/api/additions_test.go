@@ -55,8 +55,8 @@ func TestPlanAndRetry(t *testing.T) {
 
 	address := plain.URL
 	ok[*gen.UpdateRegistryResponse](t)(c.UpdateRegistryWithResponse(ctx, registry, gen.RegistryUpdate{URL: &address}))
-	plan := ok[*gen.PlanReplicationPolicyResponse](t)(c.PlanReplicationPolicyWithResponse(ctx, rule)).JSON200
-	if len(plan.Repositories) != 1 || plan.Repositories[0].DstRepository != "library/app" || plan.Repositories[0].Items[0].Action != "copy" {
+	plan := planLines(t, bodyOf(t, ok[*http.Response](t)(c.PlanReplicationPolicy(ctx, rule, nil))))
+	if len(plan) != 2 || plan[0].DstRepository != "library/app" || plan[0].Action != "copy" || plan[0].Tag != "v1" {
 		t.Fatalf("plan %+v", plan)
 	}
 	if again := ok[*gen.RetryReplicationResponse](t)(c.RetryReplicationWithResponse(ctx, execution)); again.JSON200 == nil || again.JSON200.Tasks != 1 {
@@ -75,11 +75,11 @@ func TestPlanAndRetry(t *testing.T) {
 	if retried := ok[*gen.RetryReplicationTaskResponse](t)(c.RetryReplicationTaskWithResponse(ctx, execution, failed[0].ID)); retried.StatusCode() != http.StatusPreconditionFailed {
 		t.Errorf("retry of a task that succeeded: %s %s", retried.Status(), retried.Body)
 	}
-	plan = ok[*gen.PlanReplicationPolicyResponse](t)(c.PlanReplicationPolicyWithResponse(ctx, rule)).JSON200
-	if plan.Repositories[0].Items[0].Action != "skip" {
+	plan = planLines(t, bodyOf(t, ok[*http.Response](t)(c.PlanReplicationPolicy(ctx, rule, nil))))
+	if plan[0].Action != "skip" {
 		t.Errorf("plan when nothing is to be done: %+v", plan)
 	}
-	if missing := ok[*gen.PlanReplicationPolicyResponse](t)(c.PlanReplicationPolicyWithResponse(ctx, 99)); missing.JSONDefault == nil || missing.JSONDefault.Errors[0].Code != "NOT_FOUND" {
+	if missing := ok[*gen.PlanReplicationPolicyResponse](t)(c.PlanReplicationPolicyWithResponse(ctx, 99, nil)); missing.JSONDefault == nil || missing.JSONDefault.Errors[0].Code != "NOT_FOUND" {
 		t.Errorf("plan of no policy: %s %s", missing.Status(), missing.Body)
 	}
 }

@@ -43,11 +43,13 @@ type Replication interface {
 	CreatePolicy(ctx context.Context, p replication.Policy) (int64, error)
 	UpdatePolicy(ctx context.Context, p replication.Policy) error
 	DeletePolicy(ctx context.Context, id int64) error
-	Plan(ctx context.Context, p replication.Policy) (iter.Seq2[replication.RepositoryPlan, error], error)
+	Plan(ctx context.Context, p replication.Policy, bytes bool) (iter.Seq2[replication.PlanLine, error], error)
+	KeepPlan(ctx context.Context, policy int64, bytes bool) (iter.Seq2[replication.PlanLine, error], error)
 
 	ListExecutions(ctx context.Context, f replication.ExecutionFilter, q store.ListQuery) ([]replication.Execution, int64, error)
 	GetExecution(ctx context.Context, id int64) (replication.Execution, error)
 	Start(ctx context.Context, policyID int64, trigger replication.Trigger) (int64, error)
+	StartPlan(ctx context.Context, policy, plan int64, trigger replication.Trigger) (int64, error)
 	Stop(ctx context.Context, id int64) error
 	ListTasks(ctx context.Context, executionID int64, f replication.TaskFilter, q store.ListQuery) ([]replication.Task, int64, error)
 	TaskLog(ctx context.Context, executionID, taskID int64) ([]replication.LogLine, error)

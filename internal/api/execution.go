@@ -40,7 +40,13 @@ func (a *api) StartReplication(ctx context.Context, r gen.StartReplicationReques
 	if triggerNamed(r.Params.Trigger) == replication.Scheduled {
 		trigger = replication.Scheduled
 	}
-	id, err := a.o.Replication.Start(ctx, r.Body.PolicyID, trigger)
+	var id int64
+	var err error
+	if r.Body.PlanID != 0 {
+		id, err = a.o.Replication.StartPlan(ctx, r.Body.PolicyID, r.Body.PlanID, trigger)
+	} else {
+		id, err = a.o.Replication.Start(ctx, r.Body.PolicyID, trigger)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +166,7 @@ func triggerNamed(name string) replication.Trigger {
 func wireExecution(e replication.Execution) gen.ReplicationExecution {
 	return gen.ReplicationExecution{
 		ID: e.ID, PolicyID: e.PolicyID, Trigger: string(e.Trigger), Status: string(e.Status), StatusText: e.StatusText,
-		Planned: e.Planned, Total: e.Total, Succeed: e.Succeed, Failed: e.Failed, InProgress: e.InProgress, Stopped: e.Stopped,
+		PlanID: e.PlanID, Planned: e.Planned, Total: e.Total, Succeed: e.Succeed, Failed: e.Failed, InProgress: e.InProgress, Stopped: e.Stopped,
 		BytesTotal: e.BytesTotal, BytesSent: e.BytesSent, StartTime: gen.Time{Time: e.StartTime}, EndTime: gen.Time{Time: e.EndTime},
 	}
 }

@@ -236,7 +236,7 @@ func TestReadOnlyModeRefusesEveryChange(t *testing.T) {
 	t.Parallel()
 	l := start(t)
 	l.must(200, "PUT", "/api/v2.0/configurations", `{"read_only":true}`)
-	allowed := []string{"updateConfigurations", "pingRegistry", "stopReplication"}
+	allowed := []string{"updateConfigurations", "pingRegistry", "planReplication", "stopReplication"}
 	for _, o := range operationsOfSpec(t) {
 		got := l.admin(o.method, o.path, o.body)
 		denied := got.StatusCode == http.StatusForbidden && strings.Contains(got.body, `"code":"DENIED"`)

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/lighterage/lighterage/internal/api/gen"
 	"github.com/lighterage/lighterage/internal/problem"
@@ -80,31 +79,6 @@ func (a *api) DeleteReplicationPolicy(ctx context.Context, r gen.DeleteReplicati
 		return nil, err
 	}
 	return gen.DeleteReplicationPolicy200Response{}, nil
-}
-
-func (a *api) PlanReplicationPolicy(ctx context.Context, r gen.PlanReplicationPolicyRequestObject) (gen.PlanReplicationPolicyResponseObject, error) {
-	if _, err := a.require(ctx, "replication-policy", "read"); err != nil {
-		return nil, err
-	}
-	p, err := a.o.Replication.GetPolicy(ctx, r.ID)
-	if err != nil {
-		return nil, err
-	}
-	plans, err := a.o.Replication.Plan(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	body := gen.PlanReplicationPolicy200JSONResponse{Repositories: []gen.ReplicationRepositoryPlan{}}
-	for plan, err := range plans {
-		if err != nil && !p.Push() { // a registry of the user's could not be listed
-			return nil, problem.Wrap(problem.BadRequest, err, "plan replication policy %s", p.Name)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("plan replication policy %s: %w", p.Name, err)
-		}
-		body.Repositories = append(body.Repositories, wirePlan(plan))
-	}
-	return body, nil
 }
 
 // policy reads a rule. What is absent has the value that Harbor gives it.
@@ -199,16 +173,6 @@ func wirePolicy(p replication.Policy) gen.ReplicationPolicy {
 	}
 	for _, f := range p.Filters {
 		w.Filters = append(w.Filters, gen.ReplicationFilter{Type: string(f.Type), Value: f.Value, Decoration: f.Decoration})
-	}
-	return w
-}
-
-func wirePlan(p replication.RepositoryPlan) gen.ReplicationRepositoryPlan {
-	w := gen.ReplicationRepositoryPlan{
-		SrcRepository: p.SourceRepository, DstRepository: p.DestinationRepository, ResourceType: p.ResourceType, Items: wireItems(p.Items),
-	}
-	if p.Err != nil {
-		w.Error = p.Err.Error()
 	}
 	return w
 }

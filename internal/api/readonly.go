@@ -11,15 +11,15 @@ import (
 const ReadOnlyMessage = "The system is in read only mode. Any modification is prohibited."
 
 // refuseWhenReadOnly refuses operations that change something. It spares the
-// switch itself, tests of connections, which change nothing, and, unlike Harbor,
-// stopping an execution: who has frozen a registry must be able to quieten it.
+// switch itself, tests of connections and plans of rules that are not saved, which
+// change nothing, and, unlike Harbor, stopping an execution: who has frozen a registry must be able to quieten it.
 func (a *api) refuseWhenReadOnly(method, operation string) error {
 	switch method {
 	case http.MethodGet, http.MethodHead:
 		return nil
 	}
 	switch operation {
-	case "updateConfigurations", "pingRegistry", "stopReplication":
+	case "updateConfigurations", "pingRegistry", "planReplication", "stopReplication":
 		return nil
 	}
 	if a.o.Harbor == nil && a.o.Settings.ReadOnly() {

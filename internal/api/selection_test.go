@@ -115,21 +115,17 @@ func TestAPlanTellsOfNamesThatCollide(t *testing.T) {
 	}
 	l.must(201, "POST", "/api/v2.0/registries", fmt.Sprintf(`{"name":"cluster","type":"docker-registry","url":%q}`, cluster.URL))
 	l.must(201, "POST", "/api/v2.0/replication/policies", `{"name":"rule","dest_registry":{"id":1},"rename":{"template":"all/{name}"},"enabled":true}`)
-	var plan struct {
-		Repositories []struct {
-			Items []struct{ Action, Reason string }
-		}
-	}
-	if err := json.Unmarshal([]byte(l.must(200, "GET", "/api/v2.0/replication/policies/1/plan", "").body), &plan); err != nil {
-		t.Fatal(err)
-	}
 	const reason = "the tag v1 of library/one/app and library/two/app would be all/app:v1 at the destination: neither is put there"
-	if len(plan.Repositories) != 2 {
-		t.Fatalf("%+v", plan)
+	lines := planLines(t, l.must(200, "GET", "/api/v2.0/replication/policies/1/plan", "").body)
+	if len(lines) != 3 {
+		t.Fatalf("%+v", lines)
 	}
-	for _, r := range plan.Repositories {
-		if len(r.Items) != 1 || r.Items[0].Action != "conflict" || r.Items[0].Reason != reason {
-			t.Errorf("%+v", r)
+	for _, line := range lines[:2] {
+		if line.Action != "conflict" || line.Reason != reason {
+			t.Errorf("%+v", line)
 		}
+	}
+	if w := lines[2].Summary.Warnings; len(w) != 2 || w[1].Code != "collisions" {
+		t.Errorf("%+v", w)
 	}
 }

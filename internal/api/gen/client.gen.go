@@ -415,6 +415,18 @@ type ClientInterface interface {
 	// Runs a failed or stopped task again.
 	RetryReplicationTask(ctx context.Context, id ID, taskID TaskID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// PlanReplicationWithBody performs a POST /replication/plan (the `PlanReplication` operationId) request,
+	// with any type of body and a specified content type.
+	//
+	// What a policy would do that is not saved, under the conditions of creating it. Nothing is written anywhere.
+	PlanReplicationWithBody(ctx context.Context, params *PlanReplicationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PlanReplication performs a POST /replication/plan (the `PlanReplication` operationId) request.
+	// Takes a body of the `application/json` content type.
+	//
+	// What a policy would do that is not saved, under the conditions of creating it. Nothing is written anywhere.
+	PlanReplication(ctx context.Context, params *PlanReplicationParams, body PlanReplicationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListReplicationPolicies performs a GET /replication/policies (the `ListReplicationPolicies` operationId) request.
 	ListReplicationPolicies(ctx context.Context, params *ListReplicationPoliciesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -461,8 +473,13 @@ type ClientInterface interface {
 
 	// PlanReplicationPolicy performs a GET /replication/policies/{id}/plan (the `PlanReplicationPolicy` operationId) request.
 	//
-	// What running the policy now would do. Nothing is written anywhere.
-	PlanReplicationPolicy(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	// What running the policy now would do, line by line as it is found out; the last line is a summary. Nothing is written anywhere.
+	PlanReplicationPolicy(ctx context.Context, id ID, params *PlanReplicationPolicyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// KeepReplicationPlan performs a POST /replication/policies/{id}/plan (the `KeepReplicationPlan` operationId) request.
+	//
+	// The same, and the plan is kept for a day. An execution that is started with its id, which the summary has, does exactly what the lines say.
+	KeepReplicationPlan(ctx context.Context, id ID, params *KeepReplicationPlanParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListAllRepositories performs a GET /repositories (the `ListAllRepositories` operationId) request.
 	ListAllRepositories(ctx context.Context, params *ListAllRepositoriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1761,6 +1778,38 @@ func (c *Client) RetryReplicationTask(ctx context.Context, id ID, taskID TaskID,
 	return c.Client.Do(req)
 }
 
+// PlanReplicationWithBody performs a POST /replication/plan (the `PlanReplication` operationId) request,
+// with any type of body and a specified content type.
+//
+// What a policy would do that is not saved, under the conditions of creating it. Nothing is written anywhere.
+func (c *Client) PlanReplicationWithBody(ctx context.Context, params *PlanReplicationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlanReplicationRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PlanReplication performs a POST /replication/plan (the `PlanReplication` operationId) request.
+// Takes a body of the `application/json` content type.
+//
+// What a policy would do that is not saved, under the conditions of creating it. Nothing is written anywhere.
+func (c *Client) PlanReplication(ctx context.Context, params *PlanReplicationParams, body PlanReplicationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlanReplicationRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListReplicationPolicies performs a GET /replication/policies (the `ListReplicationPolicies` operationId) request.
 func (c *Client) ListReplicationPolicies(ctx context.Context, params *ListReplicationPoliciesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListReplicationPoliciesRequest(c.Server, params)
@@ -1907,9 +1956,24 @@ func (c *Client) RepairReplicationDrift(ctx context.Context, id ID, reqEditors .
 
 // PlanReplicationPolicy performs a GET /replication/policies/{id}/plan (the `PlanReplicationPolicy` operationId) request.
 //
-// What running the policy now would do. Nothing is written anywhere.
-func (c *Client) PlanReplicationPolicy(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewPlanReplicationPolicyRequest(c.Server, id)
+// What running the policy now would do, line by line as it is found out; the last line is a summary. Nothing is written anywhere.
+func (c *Client) PlanReplicationPolicy(ctx context.Context, id ID, params *PlanReplicationPolicyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlanReplicationPolicyRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// KeepReplicationPlan performs a POST /replication/policies/{id}/plan (the `KeepReplicationPlan` operationId) request.
+//
+// The same, and the plan is kept for a day. An execution that is started with its id, which the summary has, does exactly what the lines say.
+func (c *Client) KeepReplicationPlan(ctx context.Context, id ID, params *KeepReplicationPlanParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKeepReplicationPlanRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -6205,6 +6269,69 @@ func NewRetryReplicationTaskRequest(server string, id ID, taskID TaskID) (*http.
 	return req, nil
 }
 
+// NewPlanReplicationRequest calls the generic PlanReplication builder with application/json body
+func NewPlanReplicationRequest(server string, params *PlanReplicationParams, body PlanReplicationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPlanReplicationRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewPlanReplicationRequestWithBody constructs an http.Request for the PlanReplication method, with any body, and a specified content type
+func NewPlanReplicationRequestWithBody(server string, params *PlanReplicationParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/replication/plan")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "bytes", params.Bytes, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListReplicationPoliciesRequest constructs an http.Request for the ListReplicationPolicies method
 func NewListReplicationPoliciesRequest(server string, params *ListReplicationPoliciesParams) (*http.Request, error) {
 	var err error
@@ -6655,7 +6782,7 @@ func NewRepairReplicationDriftRequest(server string, id ID) (*http.Request, erro
 }
 
 // NewPlanReplicationPolicyRequest constructs an http.Request for the PlanReplicationPolicy method
-func NewPlanReplicationPolicyRequest(server string, id ID) (*http.Request, error) {
+func NewPlanReplicationPolicyRequest(server string, id ID, params *PlanReplicationPolicyParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -6680,7 +6807,87 @@ func NewPlanReplicationPolicyRequest(server string, id ID) (*http.Request, error
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "bytes", params.Bytes, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewKeepReplicationPlanRequest constructs an http.Request for the KeepReplicationPlan method
+func NewKeepReplicationPlanRequest(server string, id ID, params *KeepReplicationPlanParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/replication/policies/%s/plan", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "bytes", params.Bytes, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -8207,6 +8414,20 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	RetryReplicationTaskWithResponse(ctx context.Context, id ID, taskID TaskID, reqEditors ...RequestEditorFn) (*RetryReplicationTaskResponse, error)
 
+	// PlanReplicationWithBodyWithResponse performs a POST /replication/plan (the `PlanReplication` operationId) request,
+	// with any type of body and a specified content type.
+	//
+	// What a policy would do that is not saved, under the conditions of creating it. Nothing is written anywhere.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	PlanReplicationWithBodyWithResponse(ctx context.Context, params *PlanReplicationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PlanReplicationResponse, error)
+
+	// PlanReplicationWithResponse performs a POST /replication/plan (the `PlanReplication` operationId) request.
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// What a policy would do that is not saved, under the conditions of creating it. Nothing is written anywhere.
+	PlanReplicationWithResponse(ctx context.Context, params *PlanReplicationParams, body PlanReplicationJSONRequestBody, reqEditors ...RequestEditorFn) (*PlanReplicationResponse, error)
+
 	// ListReplicationPoliciesWithResponse performs a GET /replication/policies (the `ListReplicationPolicies` operationId) request.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -8269,10 +8490,17 @@ type ClientWithResponsesInterface interface {
 
 	// PlanReplicationPolicyWithResponse performs a GET /replication/policies/{id}/plan (the `PlanReplicationPolicy` operationId) request.
 	//
-	// What running the policy now would do. Nothing is written anywhere.
+	// What running the policy now would do, line by line as it is found out; the last line is a summary. Nothing is written anywhere.
 	//
 	// Returns a wrapper object for the known response body format(s).
-	PlanReplicationPolicyWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*PlanReplicationPolicyResponse, error)
+	PlanReplicationPolicyWithResponse(ctx context.Context, id ID, params *PlanReplicationPolicyParams, reqEditors ...RequestEditorFn) (*PlanReplicationPolicyResponse, error)
+
+	// KeepReplicationPlanWithResponse performs a POST /replication/policies/{id}/plan (the `KeepReplicationPlan` operationId) request.
+	//
+	// The same, and the plan is kept for a day. An execution that is started with its id, which the summary has, does exactly what the lines say.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	KeepReplicationPlanWithResponse(ctx context.Context, id ID, params *KeepReplicationPlanParams, reqEditors ...RequestEditorFn) (*KeepReplicationPlanResponse, error)
 
 	// ListAllRepositoriesWithResponse performs a GET /repositories (the `ListAllRepositories` operationId) request.
 	//
@@ -10756,6 +10984,37 @@ func (r RetryReplicationTaskResponse) ContentType() string {
 	return ""
 }
 
+type PlanReplicationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r PlanReplicationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PlanReplicationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PlanReplicationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListReplicationPoliciesResponse200Headers the declared response headers of an HTTP 200 response for ListReplicationPolicies
 type ListReplicationPoliciesResponse200Headers struct {
 	Link        *string
@@ -11040,8 +11299,6 @@ func (r RepairReplicationDriftResponse) ContentType() string {
 type PlanReplicationPolicyResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
-	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *ReplicationPlan
 	// JSONDefault the response for an HTTP default `application/json` response
 	JSONDefault *Errors
 }
@@ -11064,6 +11321,37 @@ func (r PlanReplicationPolicyResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PlanReplicationPolicyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type KeepReplicationPlanResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r KeepReplicationPlanResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r KeepReplicationPlanResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r KeepReplicationPlanResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -12809,6 +13097,32 @@ func (c *ClientWithResponses) RetryReplicationTaskWithResponse(ctx context.Conte
 	return ParseRetryReplicationTaskResponse(rsp)
 }
 
+// PlanReplicationWithBodyWithResponse performs a POST /replication/plan (the `PlanReplication` operationId) request,
+// with any type of body and a specified content type.
+//
+// What a policy would do that is not saved, under the conditions of creating it. Nothing is written anywhere.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) PlanReplicationWithBodyWithResponse(ctx context.Context, params *PlanReplicationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PlanReplicationResponse, error) {
+	rsp, err := c.PlanReplicationWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePlanReplicationResponse(rsp)
+}
+
+// PlanReplicationWithResponse performs a POST /replication/plan (the `PlanReplication` operationId) request.
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// What a policy would do that is not saved, under the conditions of creating it. Nothing is written anywhere.
+func (c *ClientWithResponses) PlanReplicationWithResponse(ctx context.Context, params *PlanReplicationParams, body PlanReplicationJSONRequestBody, reqEditors ...RequestEditorFn) (*PlanReplicationResponse, error) {
+	rsp, err := c.PlanReplication(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePlanReplicationResponse(rsp)
+}
+
 // ListReplicationPoliciesWithResponse performs a GET /replication/policies (the `ListReplicationPolicies` operationId) request.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -12931,15 +13245,28 @@ func (c *ClientWithResponses) RepairReplicationDriftWithResponse(ctx context.Con
 
 // PlanReplicationPolicyWithResponse performs a GET /replication/policies/{id}/plan (the `PlanReplicationPolicy` operationId) request.
 //
-// What running the policy now would do. Nothing is written anywhere.
+// What running the policy now would do, line by line as it is found out; the last line is a summary. Nothing is written anywhere.
 //
 // Returns a wrapper object for the known response body format(s).
-func (c *ClientWithResponses) PlanReplicationPolicyWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*PlanReplicationPolicyResponse, error) {
-	rsp, err := c.PlanReplicationPolicy(ctx, id, reqEditors...)
+func (c *ClientWithResponses) PlanReplicationPolicyWithResponse(ctx context.Context, id ID, params *PlanReplicationPolicyParams, reqEditors ...RequestEditorFn) (*PlanReplicationPolicyResponse, error) {
+	rsp, err := c.PlanReplicationPolicy(ctx, id, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParsePlanReplicationPolicyResponse(rsp)
+}
+
+// KeepReplicationPlanWithResponse performs a POST /replication/policies/{id}/plan (the `KeepReplicationPlan` operationId) request.
+//
+// The same, and the plan is kept for a day. An execution that is started with its id, which the summary has, does exactly what the lines say.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) KeepReplicationPlanWithResponse(ctx context.Context, id ID, params *KeepReplicationPlanParams, reqEditors ...RequestEditorFn) (*KeepReplicationPlanResponse, error) {
+	rsp, err := c.KeepReplicationPlan(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseKeepReplicationPlanResponse(rsp)
 }
 
 // ListAllRepositoriesWithResponse performs a GET /repositories (the `ListAllRepositories` operationId) request.
@@ -15733,6 +16060,32 @@ func ParseRetryReplicationTaskResponse(rsp *http.Response) (*RetryReplicationTas
 	return response, nil
 }
 
+// ParsePlanReplicationResponse parses an HTTP response from a PlanReplicationWithResponse call
+func ParsePlanReplicationResponse(rsp *http.Response) (*PlanReplicationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PlanReplicationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListReplicationPoliciesResponse parses an HTTP response from a ListReplicationPoliciesWithResponse call
 func ParseListReplicationPoliciesResponse(rsp *http.Response) (*ListReplicationPoliciesResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -16052,13 +16405,32 @@ func ParsePlanReplicationPolicyResponse(rsp *http.Response) (*PlanReplicationPol
 	}
 
 	switch {
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest ReplicationPlan
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
-		response.JSON200 = &dest
+		response.JSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseKeepReplicationPlanResponse parses an HTTP response from a KeepReplicationPlanWithResponse call
+func ParseKeepReplicationPlanResponse(rsp *http.Response) (*KeepReplicationPlanResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &KeepReplicationPlanResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Errors
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {

@@ -673,6 +673,9 @@ type ReplicationExecution struct {
 	ID         int64 `json:"id,omitempty"`
 	InProgress int64 `json:"in_progress"`
 
+	// PlanID The kept plan that it carries out
+	PlanID int64 `json:"plan_id,omitempty"`
+
 	// Planned Every task of it is known
 	Planned   bool  `json:"planned,omitempty"`
 	PolicyID  int64 `json:"policy_id,omitempty"`
@@ -721,9 +724,142 @@ type ReplicationItem struct {
 	Size int64 `json:"size,omitempty"`
 }
 
-// ReplicationPlan defines model for ReplicationPlan.
-type ReplicationPlan struct {
-	Repositories []ReplicationRepositoryPlan `json:"repositories"`
+// ReplicationPlanBytes defines model for ReplicationPlanBytes.
+type ReplicationPlanBytes struct {
+	// Mount Linked from another repository of the destination
+	Mount int64 `json:"mount"`
+
+	// Present There already
+	Present int64 `json:"present"`
+	Send    int64 `json:"send"`
+}
+
+// ReplicationPlanDestination defines model for ReplicationPlanDestination.
+type ReplicationPlanDestination struct {
+	Actions        map[string]int        `json:"actions"`
+	Artifacts      int                   `json:"artifacts"`
+	Bytes          *ReplicationPlanBytes `json:"bytes,omitempty"`
+	DestRegistry   string                `json:"dest_registry"`
+	DestRegistryID int64                 `json:"dest_registry_id,omitempty"`
+	Failed         int                   `json:"failed"`
+	Platforms      map[string]int        `json:"platforms,omitempty"`
+	Repositories   int                   `json:"repositories"`
+	Tags           int                   `json:"tags"`
+}
+
+// ReplicationPlanLine One line of a plan. What is not known, or not of its type, is left out.
+type ReplicationPlanLine struct {
+	// Action copy, overwrite, delete, skip or conflict
+	Action string `json:"action,omitempty"`
+
+	// Bytes Really to be sent, accessories included; only with bytes=true
+	Bytes *int64 `json:"bytes,omitempty"`
+
+	// DestRegistry Name of the destination
+	DestRegistry   string `json:"dest_registry,omitempty"`
+	DestRegistryID int64  `json:"dest_registry_id,omitempty"`
+
+	// Digest At the source; a registry that lists tags only is asked for it when the plan needs it
+	Digest        string `json:"digest,omitempty"`
+	DstRepository string `json:"dst_repository,omitempty"`
+
+	// Error Why a repository or a reference could not be looked at; in a line without a repository, why the plan ended
+	Error string `json:"error,omitempty"`
+
+	// Kind image, artifact, accessory, or another type that the source tells
+	Kind string `json:"kind,omitempty"`
+
+	// Platforms Of an index, such as linux/arm64; only with bytes=true
+	Platforms []string `json:"platforms,omitempty"`
+
+	// Reason Of a skip or a conflict
+	Reason string `json:"reason,omitempty"`
+
+	// Replaces Digest of what the destination has in its place
+	Replaces string `json:"replaces,omitempty"`
+
+	// Size Bytes of the whole artifact, if the source told
+	Size          int64  `json:"size,omitempty"`
+	SrcRepository string `json:"src_repository,omitempty"`
+
+	// Subject Digest of what an accessory belongs to
+	Subject string                  `json:"subject,omitempty"`
+	Summary *ReplicationPlanSummary `json:"summary,omitempty"`
+
+	// Tag Absent: an artifact without a tag
+	Tag string `json:"tag,omitempty"`
+
+	// Type item, error or summary
+	Type string `json:"type"`
+}
+
+// ReplicationPlanRequests defines model for ReplicationPlanRequests.
+type ReplicationPlanRequests struct {
+	// AtLeast An index takes one more for each of its children
+	AtLeast bool `json:"at_least,omitempty"`
+
+	// Counted Whom the host counts, as it says: an address or an account
+	Counted string `json:"counted,omitempty"`
+	Host    string `json:"host"`
+
+	// Limit As the host said
+	Limit int `json:"limit,omitempty"`
+
+	// PlannedPulls Manifests that were read to make the plan
+	PlannedPulls int64 `json:"planned_pulls,omitempty"`
+
+	// Pulls Manifests that are read there to carry the plan out
+	Pulls int64 `json:"pulls"`
+
+	// Remaining As the host said; absent: it did not
+	Remaining     *int  `json:"remaining,omitempty"`
+	ResetTime     Time  `json:"reset_time,omitempty"`
+	WindowSeconds int64 `json:"window_seconds,omitempty"`
+}
+
+// ReplicationPlanSummary The last line of a plan. Numbers are sums over the destinations.
+type ReplicationPlanSummary struct {
+	// Actions How many lines have each action
+	Actions map[string]int `json:"actions"`
+
+	// Artifacts Distinct ones, as far as digests are known
+	Artifacts int                   `json:"artifacts"`
+	Bytes     *ReplicationPlanBytes `json:"bytes,omitempty"`
+
+	// Complete Everything could be looked at
+	Complete bool `json:"complete"`
+
+	// CreationTime Of a kept plan
+	CreationTime Time                         `json:"creation_time,omitempty"`
+	Destinations []ReplicationPlanDestination `json:"destinations"`
+
+	// ExpiryTime Until when a kept plan can be carried out
+	ExpiryTime Time `json:"expiry_time,omitempty"`
+
+	// Failed Lines with an error
+	Failed int `json:"failed"`
+
+	// PlanID Of a kept plan
+	PlanID int64 `json:"plan_id,omitempty"`
+
+	// Platforms How many indexes that are to be copied name each platform; only with bytes=true
+	Platforms    map[string]int `json:"platforms,omitempty"`
+	Repositories int            `json:"repositories"`
+
+	// Requests At hosts that count requests
+	Requests []ReplicationPlanRequests `json:"requests,omitempty"`
+
+	// SrcRegistry Name of the source
+	SrcRegistry string                   `json:"src_registry"`
+	Tags        int                      `json:"tags"`
+	Warnings    []ReplicationPlanWarning `json:"warnings,omitempty"`
+}
+
+// ReplicationPlanWarning defines model for ReplicationPlanWarning.
+type ReplicationPlanWarning struct {
+	// Code nothing_matched, everything_matched, collisions, deletions, rate_limit or incomplete
+	Code    string `json:"code"`
+	Message string `json:"message"`
 }
 
 // ReplicationPolicy defines model for ReplicationPolicy.
@@ -787,17 +923,6 @@ type ReplicationRename struct {
 
 	// Template The name at the destination; {repository}, {project}, {path} and {name} stand for the source's name and its parts
 	Template string `json:"template,omitempty"`
-}
-
-// ReplicationRepositoryPlan defines model for ReplicationRepositoryPlan.
-type ReplicationRepositoryPlan struct {
-	DstRepository string `json:"dst_repository,omitempty"`
-
-	// Error Why this repository cannot be replicated
-	Error         string            `json:"error,omitempty"`
-	Items         []ReplicationItem `json:"items"`
-	ResourceType  string            `json:"resource_type,omitempty"`
-	SrcRepository string            `json:"src_repository"`
 }
 
 // ReplicationRetry defines model for ReplicationRetry.
@@ -987,6 +1112,8 @@ type SearchRepository struct {
 
 // StartReplicationExecution defines model for StartReplicationExecution.
 type StartReplicationExecution struct {
+	// PlanID A kept plan of the policy that is carried out as it is
+	PlanID   int64 `json:"plan_id,omitempty"`
 	PolicyID int64 `json:"policy_id,omitempty"`
 }
 
@@ -1091,6 +1218,9 @@ type Page = int64
 
 // PageSize defines model for pageSize.
 type PageSize = int64
+
+// PlanBytes defines model for planBytes.
+type PlanBytes = bool
 
 // ProjectName defines model for projectName.
 type ProjectName = string
@@ -1417,6 +1547,12 @@ type ListReplicationTasksParams struct {
 	ResourceType string `form:"resource_type,omitempty" json:"resource_type,omitempty"`
 }
 
+// PlanReplicationParams defines parameters for PlanReplication.
+type PlanReplicationParams struct {
+	// Bytes Find out what would really be sent: manifests are read from the source, and each blob is asked for at the destination
+	Bytes PlanBytes `form:"bytes,omitempty" json:"bytes,omitempty"`
+}
+
 // ListReplicationPoliciesParams defines parameters for ListReplicationPolicies.
 type ListReplicationPoliciesParams struct {
 	// Q k=v, k=~v, k=[min~max], k={a b}, k=(a b), separated by commas
@@ -1457,6 +1593,18 @@ type VerifyReplicationDriftParams struct {
 
 	// Reconcile Have done what an event rule has missed
 	Reconcile bool `form:"reconcile,omitempty" json:"reconcile,omitempty"`
+}
+
+// PlanReplicationPolicyParams defines parameters for PlanReplicationPolicy.
+type PlanReplicationPolicyParams struct {
+	// Bytes Find out what would really be sent: manifests are read from the source, and each blob is asked for at the destination
+	Bytes PlanBytes `form:"bytes,omitempty" json:"bytes,omitempty"`
+}
+
+// KeepReplicationPlanParams defines parameters for KeepReplicationPlan.
+type KeepReplicationPlanParams struct {
+	// Bytes Find out what would really be sent: manifests are read from the source, and each blob is asked for at the destination
+	Bytes PlanBytes `form:"bytes,omitempty" json:"bytes,omitempty"`
 }
 
 // ListAllRepositoriesParams defines parameters for ListAllRepositories.
@@ -1574,6 +1722,9 @@ type UpdateRegistryJSONRequestBody = RegistryUpdate
 
 // StartReplicationJSONRequestBody defines body for StartReplication for application/json ContentType.
 type StartReplicationJSONRequestBody = StartReplicationExecution
+
+// PlanReplicationJSONRequestBody defines body for PlanReplication for application/json ContentType.
+type PlanReplicationJSONRequestBody = ReplicationPolicy
 
 // CreateReplicationPolicyJSONRequestBody defines body for CreateReplicationPolicy for application/json ContentType.
 type CreateReplicationPolicyJSONRequestBody = ReplicationPolicy
@@ -1809,6 +1960,9 @@ type ServerInterface interface {
 	// (POST /replication/executions/{id}/tasks/{task_id}/retry)
 	RetryReplicationTask(w http.ResponseWriter, r *http.Request, id ID, taskID TaskID)
 
+	// (POST /replication/plan)
+	PlanReplication(w http.ResponseWriter, r *http.Request, params PlanReplicationParams)
+
 	// (GET /replication/policies)
 	ListReplicationPolicies(w http.ResponseWriter, r *http.Request, params ListReplicationPoliciesParams)
 
@@ -1834,7 +1988,10 @@ type ServerInterface interface {
 	RepairReplicationDrift(w http.ResponseWriter, r *http.Request, id ID)
 
 	// (GET /replication/policies/{id}/plan)
-	PlanReplicationPolicy(w http.ResponseWriter, r *http.Request, id ID)
+	PlanReplicationPolicy(w http.ResponseWriter, r *http.Request, id ID, params PlanReplicationPolicyParams)
+
+	// (POST /replication/policies/{id}/plan)
+	KeepReplicationPlan(w http.ResponseWriter, r *http.Request, id ID, params KeepReplicationPlanParams)
 
 	// (GET /repositories)
 	ListAllRepositories(w http.ResponseWriter, r *http.Request, params ListAllRepositoriesParams)
@@ -5186,6 +5343,39 @@ func (siw *ServerInterfaceWrapper) RetryReplicationTask(w http.ResponseWriter, r
 	handler.ServeHTTP(w, r)
 }
 
+// PlanReplication operation middleware
+func (siw *ServerInterfaceWrapper) PlanReplication(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PlanReplicationParams
+
+	// ------------- Optional query parameter "bytes" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "bytes", r.URL.Query(), &params.Bytes, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "bytes"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "bytes", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PlanReplication(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListReplicationPolicies operation middleware
 func (siw *ServerInterfaceWrapper) ListReplicationPolicies(w http.ResponseWriter, r *http.Request) {
 
@@ -5566,8 +5756,66 @@ func (siw *ServerInterfaceWrapper) PlanReplicationPolicy(w http.ResponseWriter, 
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PlanReplicationPolicyParams
+
+	// ------------- Optional query parameter "bytes" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "bytes", r.URL.Query(), &params.Bytes, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "bytes"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "bytes", Err: err})
+		}
+		return
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.PlanReplicationPolicy(w, r, id)
+		siw.Handler.PlanReplicationPolicy(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// KeepReplicationPlan operation middleware
+func (siw *ServerInterfaceWrapper) KeepReplicationPlan(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params KeepReplicationPlanParams
+
+	// ------------- Optional query parameter "bytes" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "bytes", r.URL.Query(), &params.Bytes, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "bytes"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "bytes", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.KeepReplicationPlan(w, r, id, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -6451,6 +6699,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/replication/executions/{id}/tasks", wrapper.ListReplicationTasks)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/replication/executions/{id}/tasks/{task_id}/log", wrapper.GetReplicationLog)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/replication/executions/{id}/tasks/{task_id}/retry", wrapper.RetryReplicationTask)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/replication/plan", wrapper.PlanReplication)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/replication/policies", wrapper.ListReplicationPolicies)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/replication/policies", wrapper.CreateReplicationPolicy)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/replication/policies/{id}", wrapper.DeleteReplicationPolicy)
@@ -6460,6 +6709,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/replication/policies/{id}/drift", wrapper.VerifyReplicationDrift)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/replication/policies/{id}/drift/repair", wrapper.RepairReplicationDrift)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/replication/policies/{id}/plan", wrapper.PlanReplicationPolicy)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/replication/policies/{id}/plan", wrapper.KeepReplicationPlan)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/repositories", wrapper.ListAllRepositories)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/robots", wrapper.ListRobot)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/robots", wrapper.CreateRobot)
@@ -6494,6 +6744,12 @@ type CreatedResponse struct {
 }
 
 type ErrorsJSONResponse Errors
+
+type PlanApplicationXNdjsonResponse struct {
+	Body io.Reader
+
+	ContentLength int64
+}
 
 type ForgetAppliedResourceRequestObject struct {
 	Params ForgetAppliedResourceParams
@@ -9187,6 +9443,72 @@ func (response RetryReplicationTaskdefaultJSONResponse) VisitRetryReplicationTas
 	return err
 }
 
+type PlanReplicationRequestObject struct {
+	Params PlanReplicationParams
+	Body   *PlanReplicationJSONRequestBody
+}
+
+type PlanReplicationResponseObject interface {
+	VisitPlanReplicationResponse(w http.ResponseWriter) error
+}
+
+type PlanReplication200ApplicationXNdjsonResponse struct{ PlanApplicationXNdjsonResponse }
+
+func (response PlanReplication200ApplicationXNdjsonResponse) VisitPlanReplicationResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type PlanReplicationdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response PlanReplicationdefaultJSONResponse) VisitPlanReplicationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListReplicationPoliciesRequestObject struct {
 	Params ListReplicationPoliciesParams
 }
@@ -9509,25 +9831,52 @@ func (response RepairReplicationDriftdefaultJSONResponse) VisitRepairReplication
 }
 
 type PlanReplicationPolicyRequestObject struct {
-	ID ID `json:"id"`
+	ID     ID `json:"id"`
+	Params PlanReplicationPolicyParams
 }
 
 type PlanReplicationPolicyResponseObject interface {
 	VisitPlanReplicationPolicyResponse(w http.ResponseWriter) error
 }
 
-type PlanReplicationPolicy200JSONResponse ReplicationPlan
+type PlanReplicationPolicy200ApplicationXNdjsonResponse struct{ PlanApplicationXNdjsonResponse }
 
-func (response PlanReplicationPolicy200JSONResponse) VisitPlanReplicationPolicyResponse(w http.ResponseWriter) error {
+func (response PlanReplicationPolicy200ApplicationXNdjsonResponse) VisitPlanReplicationPolicyResponse(w http.ResponseWriter) error {
 
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
 		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(200)
-	_, err := buf.WriteTo(w)
-	return err
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
 }
 
 type PlanReplicationPolicydefaultJSONResponse struct {
@@ -9536,6 +9885,72 @@ type PlanReplicationPolicydefaultJSONResponse struct {
 }
 
 func (response PlanReplicationPolicydefaultJSONResponse) VisitPlanReplicationPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type KeepReplicationPlanRequestObject struct {
+	ID     ID `json:"id"`
+	Params KeepReplicationPlanParams
+}
+
+type KeepReplicationPlanResponseObject interface {
+	VisitKeepReplicationPlanResponse(w http.ResponseWriter) error
+}
+
+type KeepReplicationPlan200ApplicationXNdjsonResponse struct{ PlanApplicationXNdjsonResponse }
+
+func (response KeepReplicationPlan200ApplicationXNdjsonResponse) VisitKeepReplicationPlanResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type KeepReplicationPlandefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response KeepReplicationPlandefaultJSONResponse) VisitKeepReplicationPlanResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -10632,6 +11047,9 @@ type StrictServerInterface interface {
 	// (POST /replication/executions/{id}/tasks/{task_id}/retry)
 	RetryReplicationTask(ctx context.Context, request RetryReplicationTaskRequestObject) (RetryReplicationTaskResponseObject, error)
 
+	// (POST /replication/plan)
+	PlanReplication(ctx context.Context, request PlanReplicationRequestObject) (PlanReplicationResponseObject, error)
+
 	// (GET /replication/policies)
 	ListReplicationPolicies(ctx context.Context, request ListReplicationPoliciesRequestObject) (ListReplicationPoliciesResponseObject, error)
 
@@ -10658,6 +11076,9 @@ type StrictServerInterface interface {
 
 	// (GET /replication/policies/{id}/plan)
 	PlanReplicationPolicy(ctx context.Context, request PlanReplicationPolicyRequestObject) (PlanReplicationPolicyResponseObject, error)
+
+	// (POST /replication/policies/{id}/plan)
+	KeepReplicationPlan(ctx context.Context, request KeepReplicationPlanRequestObject) (KeepReplicationPlanResponseObject, error)
 
 	// (GET /repositories)
 	ListAllRepositories(ctx context.Context, request ListAllRepositoriesRequestObject) (ListAllRepositoriesResponseObject, error)
@@ -12684,6 +13105,39 @@ func (sh *strictHandler) RetryReplicationTask(w http.ResponseWriter, r *http.Req
 	}
 }
 
+// PlanReplication operation middleware
+func (sh *strictHandler) PlanReplication(w http.ResponseWriter, r *http.Request, params PlanReplicationParams) {
+	var request PlanReplicationRequestObject
+
+	request.Params = params
+
+	var body PlanReplicationJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PlanReplication(ctx, request.(PlanReplicationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PlanReplication")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PlanReplicationResponseObject); ok {
+		if err := validResponse.VisitPlanReplicationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListReplicationPolicies operation middleware
 func (sh *strictHandler) ListReplicationPolicies(w http.ResponseWriter, r *http.Request, params ListReplicationPoliciesParams) {
 	var request ListReplicationPoliciesRequestObject
@@ -12907,10 +13361,11 @@ func (sh *strictHandler) RepairReplicationDrift(w http.ResponseWriter, r *http.R
 }
 
 // PlanReplicationPolicy operation middleware
-func (sh *strictHandler) PlanReplicationPolicy(w http.ResponseWriter, r *http.Request, id ID) {
+func (sh *strictHandler) PlanReplicationPolicy(w http.ResponseWriter, r *http.Request, id ID, params PlanReplicationPolicyParams) {
 	var request PlanReplicationPolicyRequestObject
 
 	request.ID = id
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.PlanReplicationPolicy(ctx, request.(PlanReplicationPolicyRequestObject))
@@ -12925,6 +13380,33 @@ func (sh *strictHandler) PlanReplicationPolicy(w http.ResponseWriter, r *http.Re
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(PlanReplicationPolicyResponseObject); ok {
 		if err := validResponse.VisitPlanReplicationPolicyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// KeepReplicationPlan operation middleware
+func (sh *strictHandler) KeepReplicationPlan(w http.ResponseWriter, r *http.Request, id ID, params KeepReplicationPlanParams) {
+	var request KeepReplicationPlanRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.KeepReplicationPlan(ctx, request.(KeepReplicationPlanRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "KeepReplicationPlan")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(KeepReplicationPlanResponseObject); ok {
+		if err := validResponse.VisitKeepReplicationPlanResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
