@@ -34,16 +34,22 @@ func (a *app) executionStart(s *serverFlags) *cobra.Command {
 	var output string
 	var w waiting
 	var wait bool
+	var plan int64
 	cmd := &cobra.Command{
 		Use:   "start POLICY",
 		Short: "Run a rule now",
 		Long: `Run a rule now. With --wait the command follows it to its end, and the exit code
 tells how that was. An interrupt ends the waiting, not the execution.
 
+--plan has a plan carried out that "lighterage plan POLICY --keep" has kept: exactly
+what it showed, by digest. What cannot be done any more as it was shown fails, and the
+task says why. A plan is carried out once, and not when the rule was changed since.
+
 ` + exitCodes,
 		Example: `  lighterage execution start all-to-cluster1
   lighterage execution start all-to-cluster1 --wait
-  lighterage execution start all-to-cluster1 --wait --output json`,
+  lighterage execution start all-to-cluster1 --wait --output json
+  lighterage execution start all-to-cluster1 --plan 12 --wait`,
 		Args:              takes("POLICY"),
 		ValidArgsFunction: a.completePolicy(s),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -55,7 +61,10 @@ tells how that was. An interrupt ends the waiting, not the execution.
 			if err != nil {
 				return err
 			}
-			id, err := c.startExecution(cmd.Context(), p)
+			if plan < 0 || plan == 0 && cmd.Flags().Changed("plan") {
+				return advise(usage("--plan %d: want the number of a plan", plan), "\"lighterage plan POLICY --keep\" makes one.")
+			}
+			id, err := c.startExecution(cmd.Context(), p, plan)
 			if err != nil {
 				return err
 			}
@@ -76,12 +85,13 @@ tells how that was. An interrupt ends the waiting, not the execution.
 	}
 	outputFlag(cmd, &output, "text", "json")
 	cmd.Flags().BoolVarP(&wait, "wait", "w", false, "follow it to its end")
+	cmd.Flags().Int64Var(&plan, "plan", 0, "have this plan carried out, as it was shown")
 	w.add(cmd)
 	return cmd
 }
 
-func (c *api) startExecution(ctx context.Context, p gen.ReplicationPolicy) (int64, error) {
-	r, err := c.StartReplicationWithResponse(ctx, nil, gen.StartReplicationExecution{PolicyID: p.ID})
+func (c *api) startExecution(ctx context.Context, p gen.ReplicationPolicy, plan int64) (int64, error) {
+	r, err := c.StartReplicationWithResponse(ctx, nil, gen.StartReplicationExecution{PolicyID: p.ID, PlanID: plan})
 	if err != nil {
 		return 0, c.check(err, nil, nil, "run policy %s", p.Name)
 	}

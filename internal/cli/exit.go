@@ -33,7 +33,7 @@ const exitCodes = `Exit codes:
   2    the command line or its input is wrong; nothing was done
   3    a registry or the server cannot be reached, or refuses the credential
   4    nothing matched, so nothing was replicated (--allow-empty makes it 0)
-  5    it could not be found out whether all is in sync (drift)
+  5    it could not be found out whether all is in sync (drift), or what is to be done (plan)
   130  interrupted`
 
 // failure is an error with its exit code and what the user can do about it.

@@ -77,7 +77,8 @@ func (a *app) root() *cobra.Command {
 
 "lighterage serve" runs a home registry that replicates what is pushed to it.
 "registry", "policy" and "execution" tell a running server what to replicate
-where, and show that it was. "replicate" does it once, without a server.
+where, and show that it was. "plan" shows it before. "replicate" does it once,
+without a server.
 "migrate" moves a registry's storage to S3. "demo" shows the first of it in a minute.
 
 ` + exitCodes,
@@ -109,7 +110,7 @@ where, and show that it was. "replicate" does it once, without a server.
 			root.AddCommand(cmd)
 		}
 	}
-	add("server", a.serveCommand(), a.loginCommand(), a.logoutCommand(), a.registryCommand(), a.policyCommand(), a.executionCommand(), a.driftCommand(),
+	add("server", a.serveCommand(), a.loginCommand(), a.logoutCommand(), a.registryCommand(), a.policyCommand(), a.executionCommand(), a.planCommand(), a.driftCommand(),
 		a.notificationCommand(), a.applyCommand(), a.exportCommand(), a.harborCommand())
 	add("alone", a.replicateCommand(), a.migrateCommand(), a.demoCommand())
 	root.AddCommand(a.versionCommand())

@@ -22,7 +22,7 @@ func (a *app) policyCommand() *cobra.Command {
 		Long: `Manage the replication policies (rules): what is replicated where, and when. A
 rule is named by its name or its id.`,
 		Example: `  lighterage policy create all-to-cluster1 --dest-registry cluster1 --trigger event_based
-  lighterage policy plan all-to-cluster1
+  lighterage plan all-to-cluster1
   lighterage policy list`,
 		Aliases: []string{"policies", "rule"},
 	})

@@ -224,12 +224,12 @@ func (a *app) createPolicy(ctx context.Context, c *api, p gen.ReplicationPolicy,
 			return err
 		}
 		if now.NextRunTime != nil {
-			fmt.Fprintf(a.Stderr, "It runs next at %s. See what it would do now with: lighterage policy plan %s\n", clock(*now.NextRunTime), quoted(p.Name))
+			fmt.Fprintf(a.Stderr, "It runs next at %s. See what it would do now with: lighterage plan %s\n", clock(*now.NextRunTime), quoted(p.Name))
 		}
 	case p.Trigger != nil && p.Trigger.Type == "event_based":
 		fmt.Fprintf(a.Stderr, "It replicates what is pushed from now on. What is there already goes when the server next compares both sides, or now with: lighterage execution start %s\n", quoted(p.Name))
 	default:
-		fmt.Fprintf(a.Stderr, "See what it would do with: lighterage policy plan %s\nRun it with: lighterage execution start %s --wait\n", quoted(p.Name), quoted(p.Name))
+		fmt.Fprintf(a.Stderr, "See what it would do with: lighterage plan %s\nRun it with: lighterage execution start %s --wait\n", quoted(p.Name), quoted(p.Name))
 	}
 	return nil
 }

@@ -242,9 +242,6 @@ func (c *copying) blob(ctx context.Context, ref oci.Blob, how effort) error {
 // child brings a manifest that an index refers to, under its digest.
 func (c *copying) child(ctx context.Context, desc ocispec.Descriptor, depth int, how effort, look bool) error {
 	at := place{aManifest, c.r.TargetRepository, desc.Digest}
-	if c.r.estimate != nil {
-		return c.r.estimate.child(ctx, at, func(ctx context.Context) error { return c.bringChild(ctx, desc, depth, how, look) })
-	}
 	key := endeavour{place: at, forced: how == forcing}
 	if c.portionOf(desc.Digest) != nil {
 		key.platforms = c.r.Platforms.String()
@@ -254,6 +251,9 @@ func (c *copying) child(ctx context.Context, desc ocispec.Descriptor, depth int,
 			if there, err := c.believes(ctx, desc.Digest, desc.MediaType); err != nil || there {
 				return err
 			}
+		}
+		if c.r.estimate != nil {
+			return c.r.estimate.child(ctx, at, func(ctx context.Context) error { return c.bringChild(ctx, desc, depth, how, look) })
 		}
 		_, shared, err := c.e.manifests.do(ctx, key, func(ctx context.Context) (struct{}, error) {
 			return struct{}{}, c.bringChild(ctx, desc, depth, how, look)
