@@ -225,6 +225,7 @@ func TestAPlanIsReadWhileItIsMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.SetBasicAuth("admin", adminPassword)
+	r.Header.Set("Accept", "application/x-ndjson")
 	response, err := l.http.Do(r)
 	if err != nil {
 		t.Fatal(err)

@@ -38,6 +38,7 @@ type document struct {
 	Paths      map[string]map[string]yaml.Node `yaml:"paths"`
 	Components struct {
 		Parameters map[string]specParameter `yaml:"parameters"`
+		Responses  map[string]specResponse  `yaml:"responses"`
 	} `yaml:"components"`
 }
 
@@ -55,12 +56,15 @@ type specParameter struct {
 }
 
 type specOperation struct {
-	ID         string          `yaml:"operationId"`
-	BodyName   string          `yaml:"x-codegen-request-body-name"`
-	Parameters []specParameter `yaml:"parameters"`
-	Responses  map[string]struct {
-		Content map[string]yaml.Node `yaml:"content"`
-	} `yaml:"responses"`
+	ID         string                  `yaml:"operationId"`
+	BodyName   string                  `yaml:"x-codegen-request-body-name"`
+	Parameters []specParameter         `yaml:"parameters"`
+	Responses  map[string]specResponse `yaml:"responses"`
+}
+
+type specResponse struct {
+	Ref     string               `yaml:"$ref"`
+	Content map[string]yaml.Node `yaml:"content"`
 }
 
 // readSpec returns the operations by the pattern under which they are routed,
@@ -112,6 +116,14 @@ func (d document) operation(o specOperation, shared []specParameter) (operation,
 	for status, response := range o.Responses {
 		if !strings.HasPrefix(status, "2") {
 			continue
+		}
+		if response.Ref != "" {
+			name := strings.TrimPrefix(response.Ref, "#/components/responses/")
+			target, ok := d.Components.Responses[name]
+			if !ok {
+				return operation{}, fmt.Errorf("no response %s", response.Ref)
+			}
+			response = target
 		}
 		for media := range response.Content {
 			read.produces = append(read.produces, media)

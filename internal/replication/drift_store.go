@@ -91,7 +91,7 @@ func driftOfTask(ctx context.Context, tx *store.Tx, policy int64, t Task, troubl
 				continue // the plan is from before: the next verification tells
 			}
 			if item.moved {
-				e.State, e.Drift, e.DestinationDigest, e.Reason = Different, true, item.Digest, "it was copied as planned, and the source has something else since"
+				e.State, e.Drift, e.DestinationDigest, e.Reason = Different, true, item.standsFor(), "it was copied as planned, and the source has something else since"
 				break
 			}
 			e.State, e.DestinationDigest = InSync, item.standsFor()

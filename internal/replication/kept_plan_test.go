@@ -39,8 +39,8 @@ func (w *world) carryOut(policy int64, p preview) replication.Execution {
 	return w.ended(id)
 }
 
-// item is what became of a reference in the newest execution of a rule that is about it.
-func (w *world) item(policy int64, repository, reference string) replication.Item {
+// became is what became of a reference in the newest execution of a rule that is about it.
+func (w *world) became(policy int64, repository, reference string) replication.Item {
 	w.t.Helper()
 	for _, task := range w.tasks(policy) {
 		for _, item := range task.Items {
@@ -80,7 +80,7 @@ func TestAKeptPlanIsDoneAsItWasShown(t *testing.T) {
 			}
 		}
 		for _, line := range p.lines {
-			item := w.item(policy, line.SourceRepository, line.Tag)
+			item := w.became(policy, line.SourceRepository, line.Tag)
 			want := map[replication.Action]replication.Outcome{
 				replication.ActionCopy: replication.Copied, replication.ActionOverwrite: replication.Copied, replication.ActionSkip: replication.Unchanged,
 			}[line.Action]
@@ -152,7 +152,7 @@ func TestWhatCannotBeDoneAsItWasShownFailsWithTheReason(t *testing.T) {
 				"overwritten": "the destination has " + image(71).Digest.String() + " there since it was planned",
 				"vanished":    "it was at the destination when it was planned, and is not any more",
 			} {
-				if item := w.item(policy, "library/"+name, "v1"); item.Outcome != replication.Lost || !strings.Contains(item.Reason, says) {
+				if item := w.became(policy, "library/"+name, "v1"); item.Outcome != replication.Lost || !strings.Contains(item.Reason, says) {
 					w.t.Errorf("%s: %s %q, want %q", name, item.Outcome, item.Reason, says)
 				}
 			}

@@ -23,15 +23,16 @@ func (p *RepositoryPlan) pin() {
 
 // replaces is the digest of what the destination has in the item's place, "" for nothing.
 func (i Item) replaces() string {
-	if d := i.found.Digest().String(); d != i.Digest {
+	if d := i.found.Digest().String(); d != i.wanted() {
 		return d
 	}
 	return ""
 }
 
-// heldThere reports whether the item was shown to be at the destination already.
+// heldThere reports whether the item was shown to be at the destination already. One that
+// was left out for another reason says so.
 func (i Item) heldThere() bool {
-	return i.Planned == ActionSkip && i.Digest != ""
+	return i.Planned == ActionSkip && (i.Reason == "" || i.Outcome == Lost)
 }
 
 // planAsShown says what is to be done now of what was shown. Both sides are asked again
@@ -46,12 +47,13 @@ func (r *run) planAsShown(ctx context.Context, route Route, plan RepositoryPlan)
 		if item.done() {
 			continue
 		}
+		held := item.heldThere()
 		item.Action, item.Outcome = item.Planned, ""
 		switch {
 		case item.Planned == ActionCopy || item.Planned == ActionOverwrite:
 			item.Reason, item.Rivals = "", nil
 			writes = append(writes, item)
-		case item.heldThere():
+		case held:
 			item.Reason = ""
 			asked = append(asked, item)
 		}
@@ -65,7 +67,9 @@ func (r *run) planAsShown(ctx context.Context, route Route, plan RepositoryPlan)
 	}
 	err = route.compare(ctx, plan.SourceRepository, plan.DestinationRepository, asked, make(chan struct{}, questionsAtOnce))
 	for _, item := range asked {
-		if item.Action = item.Planned; err == nil {
+		if err != nil { // what was found out until then is not all
+			item.Action, item.Reason = item.Planned, ""
+		} else {
 			item.keepToPlan()
 		}
 	}
@@ -77,10 +81,11 @@ func (r *run) planAsShown(ctx context.Context, route Route, plan RepositoryPlan)
 func (i *Item) keepToPlan() {
 	now := i.found.Digest().String()
 	switch {
-	case now == i.Digest:
-		i.Action = ActionSkip
-	case i.Planned == ActionSkip && now == "":
+	case i.Action == ActionSkip && i.Reason != "":
+		i.refuse("%s by now: make a new plan", i.Reason)
+	case i.Planned == ActionSkip && i.Action != ActionSkip:
 		i.refuse("it was at the destination when it was planned, and is not any more: make a new plan")
+	case now == i.wanted(): // it is there already, or not all of it, as the comparison says
 	case now != "" && now != i.Replaces:
 		i.refuse("the destination has %s there since it was planned, which is left alone: make a new plan", now)
 	case now == "":

@@ -32,6 +32,7 @@ type PlanLine struct {
 	Destination           string   `json:"dest_registry,omitempty"` // name of the registry
 	Tag                   string   `json:"tag,omitempty"`           // "": an artifact without a tag
 	Digest                string   `json:"digest,omitempty"`        // at the source; "" when it was not told
+	Stands                string   `json:"stands,omitempty"`        // digest at the destination of an index that becomes another one there
 	Replaces              string   `json:"replaces,omitempty"`      // digest of what the destination has in its place
 	Kind                  string   `json:"kind,omitempty"`          // image, artifact, accessory, or another type that the source tells
 	Subject               string   `json:"subject,omitempty"`       // of an accessory: what it belongs to
@@ -98,7 +99,8 @@ type PlanRequests struct {
 	Host string `json:"host"`
 	// Pulls are the manifests that are read there to carry the plan out.
 	Pulls int64 `json:"pulls"`
-	// AtLeast: an index takes one more for each of its children, which were not counted.
+	// AtLeast: an index takes one more for each of its children, which were not counted; and
+	// a rule for some platforms looks at more than it copies.
 	AtLeast bool `json:"at_least,omitempty"`
 	// Planned are those that were read to make the plan.
 	Planned       int64      `json:"planned_pulls,omitempty"`
@@ -209,7 +211,7 @@ func (s *planSum) lines(plan examinedPlan) []PlanLine {
 // of is the line about an item.
 func (l PlanLine) of(item *Item, resource string) PlanLine {
 	l.Type, l.Action, l.Reason = LineItem, item.Action, item.Reason
-	l.Digest, l.Replaces, l.Subject, l.Size = item.Digest, item.replaces(), item.Subject, item.Size
+	l.Digest, l.Stands, l.Replaces, l.Subject, l.Size = item.Digest, item.Stands, item.replaces(), item.Subject, item.Size
 	if item.pinned() {
 		l.Replaces = item.Replaces
 	}
@@ -284,7 +286,7 @@ func (s *planSum) requests() []PlanRequests {
 		}
 		r := PlanRequests{Host: client.Host(), WindowSeconds: int64(said.Window.Seconds()), Counted: said.Source}
 		if i == 0 { // at destinations no manifest is read
-			r.Pulls, r.AtLeast = s.manifests, !s.bytes && s.manifests > 0
+			r.Pulls, r.AtLeast = s.manifests, s.manifests > 0 && (!s.bytes || len(s.route.Rule.Platforms) > 0)
 			if s.bytes {
 				r.Planned = s.manifests
 			}

@@ -190,7 +190,12 @@ func (r Route) measure(ctx context.Context, s *transfer.Estimate, plan *examined
 	if plan.Err != nil {
 		return
 	}
-	c := carrier{Route: r, Hooks: Hooks{Log: func(string, string, ...any) {}}, plan: &plan.RepositoryPlan, start: r.now()}
+	platforms, err := r.platforms()
+	if err != nil {
+		plan.Err = err
+		return
+	}
+	c := carrier{Route: r, wanted: platforms, Hooks: Hooks{Log: func(string, string, ...any) {}}, plan: &plan.RepositoryPlan, start: r.now()}
 	var group errgroup.Group
 	group.SetLimit(itemsAtOnce)
 	for i := range plan.Items {

@@ -390,7 +390,7 @@ func hub(t *testing.T, r *ts.Registry) *replication.Side {
 		t.Fatal(err)
 	}
 	s, err := replication.NewSide("hub", registry.Endpoint{Provider: registry.ProviderDockerRegistry, URL: "https://registry-1.docker.io"},
-		registry.Options{Attempts: 2, Transport: redirected{r.Client().Transport, at}}, nil)
+		registry.Options{Attempts: 2, Transport: redirected{r.Client().Transport, at}}, replication.Books{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -483,7 +483,7 @@ func sideAt(t *testing.T, h http.Handler) *replication.Side {
 	t.Helper()
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
-	s, err := replication.NewSide("odd", registry.Endpoint{Provider: registry.ProviderDockerRegistry, URL: server.URL}, registry.Options{Attempts: 1}, nil)
+	s, err := replication.NewSide("odd", registry.Endpoint{Provider: registry.ProviderDockerRegistry, URL: server.URL}, registry.Options{Attempts: 1}, replication.Books{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -782,6 +782,9 @@ type ReplicationPlanLine struct {
 	Size          int64  `json:"size,omitempty"`
 	SrcRepository string `json:"src_repository,omitempty"`
 
+	// Stands Digest at the destination of an index that becomes another one there
+	Stands string `json:"stands,omitempty"`
+
 	// Subject Digest of what an accessory belongs to
 	Subject string                  `json:"subject,omitempty"`
 	Summary *ReplicationPlanSummary `json:"summary,omitempty"`
