@@ -25,9 +25,14 @@ func (u *Usage) Add(o Usage) {
 	u.Memory = max(u.Memory, o.Memory)
 }
 
-// Run runs a program to its end. env is added to the environment. The error holds
-// the last lines of what the program said.
+// Run runs a program to its end, which has to be a good one. env is added to the
+// environment. The error holds the last lines of what the program said.
 func Run(ctx context.Context, env []string, path string, args ...string) (Usage, error) {
+	return RunTo(ctx, 0, env, path, args...)
+}
+
+// RunTo is Run for a program that has to end with an exit code.
+func RunTo(ctx context.Context, code int, env []string, path string, args ...string) (Usage, error) {
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = append(os.Environ(), env...)
 	var output bytes.Buffer
@@ -40,6 +45,11 @@ func Run(ctx context.Context, env []string, path string, args ...string) (Usage,
 	err := cmd.Wait()
 	wall := time.Since(start)
 	peak := memory()
+	if err == nil && code != 0 {
+		err = fmt.Errorf("exit status 0, want %d", code)
+	} else if cmd.ProcessState.ExitCode() == code {
+		err = nil
+	}
 	if err != nil {
 		lines := strings.Split(strings.TrimSpace(output.String()), "\n")
 		return Usage{}, fmt.Errorf("%s: %w: %s", filepath.Base(path), err, strings.Join(lines[max(0, len(lines)-5):], "\n"))

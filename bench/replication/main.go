@@ -8,6 +8,8 @@
 // requests that each registry got, and the ratio of each tool's time to ours. Every
 // copy is checked tag by tag before its time counts.
 //
+// With -plan it measures what planning the work takes instead, of memory above all.
+//
 // Numbers of one run compare tools; numbers of two runs compare machines.
 package main
 
@@ -27,6 +29,7 @@ type settings struct {
 	work   workload
 	rtts   []time.Duration
 	repeat int
+	plan   bool
 	tools  string
 	binary string
 	dir    string
@@ -52,6 +55,7 @@ func run(ctx context.Context) error {
 	flag.IntVar(&s.work.layerSize, "layer-size", 256<<10, "bytes of each layer")
 	flag.StringVar(&rtts, "rtt", "0,20,100", "round-trip times to add, in milliseconds")
 	flag.IntVar(&s.repeat, "repeat", 1, "runs of each tool; the median counts")
+	flag.BoolVar(&s.plan, "plan", false, "measure planning, not copying")
 	flag.StringVar(&s.tools, "tools", "lighterage,skopeo,crane,crane-tuned,regsync,regsync-tuned", "tools to run; the tuned ones run with more at a time than they do by default")
 	flag.StringVar(&s.dir, "dir", harness.MemoryFolder(), "folder for the registries' files: one in memory keeps the disk out of the comparison")
 	flag.StringVar(&s.binary, "binary", "bin/lighterage", "lighterage to measure")
@@ -87,9 +91,11 @@ func measure(ctx context.Context, s settings) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	tools, err := prepareTools(s, dir)
-	if err != nil {
-		return err
+	var tools []tool
+	if !s.plan {
+		if tools, err = prepareTools(s, dir); err != nil {
+			return err
+		}
 	}
 	source, err := startRegistry(ctx, dir+"/source", 0)
 	if err != nil {
@@ -102,6 +108,12 @@ func measure(ctx context.Context, s settings) error {
 	}
 	source.stop()
 	for _, rtt := range s.rtts {
+		if s.plan {
+			if err := measurePlans(ctx, s, dir, rtt); err != nil {
+				return err
+			}
+			continue
+		}
 		results, err := measureAt(ctx, s, dir, tools, tags, rtt)
 		if err != nil {
 			return err
