@@ -502,3 +502,39 @@ func TestAKeptPlanGoesToAllItsDestinations(t *testing.T) {
 		w.arrivesAt(other, "library/app", "v1", image)
 	})
 }
+
+// A plan for some platforms is done as it was shown, whichever digest the index has then.
+func TestAKeptPlanForSomePlatformsIsDoneAsItWasShown(t *testing.T) {
+	onSQLite(t, func(w *world) {
+		policy := w.policy("all", rule.Manual)
+		w.wants(policy, rule.PlatformRewrite, "linux/amd64")
+		w.push("library/app", "v1", ts.Index(w.t, 1, "linux/amd64", "linux/arm64"))
+		w.push("library/app", "arm", ts.Index(w.t, 2, "linux/arm64"))
+		p := w.keep(policy)
+		if got := p.short(); len(got) != 2 || !strings.HasPrefix(got[0], "skip library/app:arm (it is not for the platforms") || got[1] != "copy library/app:v1" || p.lines[1].Stands == "" {
+			w.t.Fatalf("%q %+v", got, p.lines)
+		}
+		w.push("library/app", "v1", ts.Index(w.t, 3, "linux/amd64", "linux/arm64"))
+		w.run()
+		if e := w.carryOut(policy, p); e.Status != replication.Succeed {
+			w.t.Fatalf("%+v %+v", e, w.tasks(policy))
+		}
+		if got := w.at("library/app", "v1"); got != p.lines[1].Stands {
+			w.t.Errorf("v1 is %s, shown was %s", got, p.lines[1].Stands)
+		}
+		if w.at("library/app", "arm") != "" {
+			w.t.Error("what was shown as left out was copied")
+		}
+		// The next plan sees that the source has moved on, and one after that nothing to do.
+		if again := w.keep(policy); again.lines[1].Action != replication.ActionOverwrite || again.lines[1].Replaces != p.lines[1].Stands {
+			w.t.Errorf("%+v", again.lines)
+		} else if e := w.carryOut(policy, again); e.Status != replication.Succeed {
+			w.t.Errorf("%+v", e)
+		}
+		if done := w.keep(policy); done.lines[1].Action != replication.ActionSkip {
+			w.t.Errorf("%+v", done.lines)
+		} else if e := w.carryOut(policy, done); e.Status != replication.Succeed {
+			w.t.Errorf("nothing to do: %+v %+v", e, w.tasks(policy))
+		}
+	})
+}

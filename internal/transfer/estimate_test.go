@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/lighterage/lighterage/internal/oci"
 	"github.com/lighterage/lighterage/internal/registry"
 	"github.com/lighterage/lighterage/internal/testserver"
 	"github.com/lighterage/lighterage/internal/transfer"
@@ -173,5 +174,31 @@ func TestAnEstimateOfWhatIsGoneFromTheSourceFails(t *testing.T) {
 	_, err := b.engine.NewEstimate().Cost(b.context(), b.request("library/app", "v1"))
 	if err == nil || !registry.IsNotFound(err) {
 		t.Errorf("%v", err)
+	}
+}
+
+// Of an index for some platforms an estimate is that of what is wanted, and the books
+// about what is at the destination stay as they are.
+func TestAnEstimateForSomePlatformsIsWhatTheCopyThenTakes(t *testing.T) {
+	t.Parallel()
+	for _, rewrite := range []bool{true, false} {
+		b := newBench(t, testserver.Distribution(t, testserver.WithMemory()),
+			testserver.Distribution(t, testserver.WithMemory(), testserver.WithSparseIndexes()))
+		index := testserver.Index(t, 1, "linux/amd64", "linux/arm64")
+		testserver.Push(t, b.src, "library/app", "v1", index)
+		r := b.request("library/app", "v1")
+		r.Platforms, r.Rewrite = oci.Platforms{{OS: "linux", Architecture: "amd64"}}, rewrite
+		cost := b.cost(b.engine.NewEstimate(), r)
+		b.quiet()
+		result := b.do(r)
+		if result.Outcome != transfer.Copied || cost.Send != result.BytesSent || cost.Send == 0 || cost.Send >= index.BlobBytes() {
+			t.Errorf("rewrite %t: estimate %+v, copy %+v", rewrite, cost, result)
+		}
+		if cost.Digest != index.Digest {
+			t.Errorf("rewrite %t: the estimate is about %s", rewrite, cost.Digest)
+		}
+		if again := b.cost(b.engine.NewEstimate(), r); again.Send != 0 {
+			t.Errorf("rewrite %t: when it is there it would take %+v", rewrite, again)
+		}
 	}
 }
