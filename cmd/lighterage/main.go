@@ -48,7 +48,9 @@ func serve(ctx context.Context, c cli.ServeConfig) error {
 			URL: c.Home.URL, Username: c.Home.Username, Secret: c.Home.Secret, CACertificate: c.Home.CACertificate,
 			Insecure: c.Home.Insecure, WebhookSecret: c.Home.WebhookSecret, Change: c.Home.Change,
 		},
-		AutoCreateProjects: c.AutoCreateProjects, Reindex: c.Reindex, Reconcile: c.ReconcileInterval, Verify: c.VerifyInterval, MetricsListen: c.MetricsListen, MetricsToken: c.MetricsToken,
+		AutoCreateProjects: c.AutoCreateProjects, Reindex: c.Reindex, Reconcile: c.ReconcileInterval, Verify: c.VerifyInterval,
+		Deletions:     &server.DeletionCap{Count: c.DeletionCap, Share: c.DeletionCapShare},
+		MetricsListen: c.MetricsListen, MetricsToken: c.MetricsToken,
 		Version: cli.BuildVersion(version).Version, Log: c.Log,
 		Ready: func(info server.Info) { c.Ready(cli.ServeInfo(info)) },
 	})

@@ -53,6 +53,7 @@ type Replication interface {
 	Stop(ctx context.Context, id int64) error
 	ListTasks(ctx context.Context, executionID int64, f replication.TaskFilter, q store.ListQuery) ([]replication.Task, int64, error)
 	TaskLog(ctx context.Context, executionID, taskID int64) ([]replication.LogLine, error)
+	Release(ctx context.Context, id int64) (tasks int64, err error)
 	RetryExecution(ctx context.Context, id int64) (int64, error)
 	Drift(ctx context.Context, policy int64) (replication.Drift, error)
 	ListDrift(ctx context.Context, policy int64, f replication.DriftFilter, q store.ListQuery) ([]replication.DriftEntry, int64, error)

@@ -86,6 +86,17 @@ func (a *api) RetryReplication(ctx context.Context, r gen.RetryReplicationReques
 	return gen.RetryReplication200JSONResponse{Tasks: tasks}, nil
 }
 
+func (a *api) ReleaseReplication(ctx context.Context, r gen.ReleaseReplicationRequestObject) (gen.ReleaseReplicationResponseObject, error) {
+	if _, err := a.require(ctx, "replication", "create"); err != nil {
+		return nil, err
+	}
+	tasks, err := a.o.Replication.Release(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	return gen.ReleaseReplication200JSONResponse{Tasks: tasks}, nil
+}
+
 func (a *api) ListReplicationTasks(ctx context.Context, r gen.ListReplicationTasksRequestObject) (gen.ListReplicationTasksResponseObject, error) {
 	if _, err := a.require(ctx, "replication", "list"); err != nil {
 		return nil, err
@@ -164,8 +175,12 @@ func triggerNamed(name string) replication.Trigger {
 }
 
 func wireExecution(e replication.Execution) gen.ReplicationExecution {
+	hold := ""
+	if e.Held() {
+		hold = e.Hold
+	}
 	return gen.ReplicationExecution{
-		ID: e.ID, PolicyID: e.PolicyID, Trigger: string(e.Trigger), Status: string(e.Status), StatusText: e.StatusText,
+		Hold: hold, ID: e.ID, PolicyID: e.PolicyID, Trigger: string(e.Trigger), Status: string(e.Status), StatusText: e.StatusText,
 		PlanID: e.PlanID, Planned: e.Planned, Total: e.Total, Succeed: e.Succeed, Failed: e.Failed, InProgress: e.InProgress, Stopped: e.Stopped,
 		BytesTotal: e.BytesTotal, BytesSent: e.BytesSent, StartTime: gen.Time{Time: e.StartTime}, EndTime: gen.Time{Time: e.EndTime},
 	}

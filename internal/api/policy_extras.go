@@ -10,6 +10,7 @@ import (
 func extras(w gen.ReplicationPolicy) rule.Extras {
 	e := rule.Extras{
 		Platforms: w.Platforms, PlatformMode: rule.PlatformMode(w.PlatformMode), Accessories: rule.AccessoryMode(w.Accessories),
+		IncludeExisting: w.IncludeExisting,
 	}
 	if s := w.Select; s != nil {
 		e.Select = rule.Selection{
@@ -26,6 +27,7 @@ func extras(w gen.ReplicationPolicy) rule.Extras {
 // wireExtras adds to an answer what a rule has beyond Harbor's rules.
 func wireExtras(w *gen.ReplicationPolicy, e rule.Extras) {
 	w.Platforms, w.PlatformMode, w.Accessories = e.Platforms, string(e.PlatformMode), string(e.Accessories)
+	w.IncludeExisting = e.IncludeExisting
 	if s := e.Select; !s.IsZero() {
 		w.Select = &gen.ReplicationSelection{
 			Names: s.Names, ExcludeNames: s.ExcludeNames, NameRegex: s.NameRegexp, Tags: s.Tags, ExcludeTags: s.ExcludeTags,

@@ -60,7 +60,7 @@ func (a *api) CreateRegistry(ctx context.Context, r gen.CreateRegistryRequestObj
 	}
 	e := replication.Endpoint{
 		Name: r.Body.Name, Description: r.Body.Description, Type: r.Body.Type, URL: r.Body.URL,
-		Insecure: r.Body.Insecure, CACertificate: r.Body.CaCertificate,
+		Insecure: r.Body.Insecure, CACertificate: r.Body.CaCertificate, Speed: r.Body.Speed,
 	}
 	if c := r.Body.Credential; c != nil {
 		e.Credential = registry.Credential{Type: c.Type, AccessKey: c.AccessKey, AccessSecret: c.AccessSecret}
@@ -108,6 +108,7 @@ func (a *api) UpdateRegistry(ctx context.Context, r gen.UpdateRegistryRequestObj
 	err := a.o.Replication.UpdateEndpoint(ctx, r.ID, replication.EndpointUpdate{
 		Name: r.Body.Name, Description: r.Body.Description, URL: r.Body.URL, CredentialType: r.Body.CredentialType,
 		AccessKey: r.Body.AccessKey, AccessSecret: r.Body.AccessSecret, Insecure: r.Body.Insecure, CACertificate: r.Body.CaCertificate,
+		Speed: r.Body.Speed,
 	})
 	if err != nil {
 		return nil, err
@@ -151,7 +152,7 @@ func createdAt(path string) gen.CreatedResponse {
 func wireRegistry(e replication.Endpoint) gen.Registry {
 	w := gen.Registry{
 		ID: e.ID, Name: e.Name, Description: e.Description, Type: e.Type, URL: e.URL, Insecure: e.Insecure,
-		CaCertificate: e.CACertificate, Status: e.Status, StatusReason: e.StatusReason,
+		CaCertificate: e.CACertificate, Speed: e.Speed, Status: e.Status, StatusReason: e.StatusReason,
 		CreationTime: gen.Time{Time: e.CreationTime}, UpdateTime: gen.Time{Time: e.UpdateTime},
 		Credential: &gen.RegistryCredential{AccessKey: e.Credential.AccessKey, Type: e.Credential.Type},
 	}

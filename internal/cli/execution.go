@@ -26,7 +26,7 @@ func (a *app) executionCommand() *cobra.Command {
 	})
 	s.add(cmd)
 	cmd.AddCommand(a.executionStart(&s), a.executionList(&s), a.executionView(&s), a.executionTasks(&s), a.executionLog(&s),
-		a.executionStop(&s), a.executionRetry(&s), a.executionWatch(&s))
+		a.executionStop(&s), a.executionRetry(&s), a.executionRelease(&s), a.executionDiscard(&s), a.executionWatch(&s))
 	return cmd
 }
 
@@ -212,7 +212,10 @@ func (a *app) executionView(s *serverFlags) *cobra.Command {
 					return err
 				}
 			}
-			return a.showExecution(e, names[e.PolicyID], failed)
+			if err := a.showExecution(e, names[e.PolicyID], failed); err != nil || e.Hold == "" {
+				return err
+			}
+			return a.showHeld(cmd.Context(), c, e)
 		},
 	}
 	outputFlag(cmd, &output, "text", "json")

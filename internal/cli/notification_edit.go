@@ -23,7 +23,7 @@ func (f *notificationFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.url, "url", "", "where the requests go: http(s)://host[:port]/path")
 	flags.BoolVar(&f.secretStdin, "auth-header-stdin", false, `read the value of the header Authorization from standard input, such as "Bearer abc" (or set LIGHTERAGE_AUTH_HEADER)`)
 	flags.Var(&choice{&f.format, []string{string(notification.Default), string(notification.CloudEvents)}}, "format", "Default (as Harbor's webhooks) or CloudEvents")
-	flags.StringSliceVar(&f.events, "events", []string{string(notification.Changed)}, "finished: each execution; failed: those that failed; changed: a rule fails somewhere, or works there again")
+	flags.StringSliceVar(&f.events, "events", []string{string(notification.Changed)}, "finished: each execution; failed: those that failed; changed: a rule fails somewhere, or works there again; held: deletions wait to be released")
 	flags.StringSliceVar(&f.policies, "policy", nil, "rules that it is about (default all)")
 	flags.BoolVar(&f.insecure, "insecure", false, "do not verify the certificate")
 	flags.StringVar(&f.caFile, "ca-file", "", "PEM file of the authority that signed the certificate")

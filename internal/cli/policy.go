@@ -226,6 +226,10 @@ func (a *app) showPolicy(p gen.ReplicationPolicy, drift string) error {
 	if p.CopyByChunk != nil && *p.CopyByChunk {
 		byChunk = "yes"
 	}
+	existing := ""
+	if p.IncludeExisting {
+		existing = "included"
+	}
 	flattening := ""
 	if p.DestNamespace != "" {
 		flattening = flattenText(p.DestNamespaceReplaceCount)
@@ -253,6 +257,7 @@ func (a *app) showPolicy(p gen.ReplicationPolicy, drift string) error {
 		{"override", yesNo(p.Override)},
 		{"delete remote", yesNo(p.Deletion)},
 		{"drift", drift},
+		{"existing", existing},
 		{"created", clock(p.CreationTime)},
 		{"updated", clock(p.UpdateTime)},
 	}...)

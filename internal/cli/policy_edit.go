@@ -21,7 +21,7 @@ type policyFlags struct {
 	labels, noLabels                []string
 	trigger, cron, zone             string
 	deleteRemote, override, enabled bool
-	singleActive, byChunk           bool
+	singleActive, byChunk, existing bool
 	bandwidth                       speed
 	selects                         selectFlags
 	file                            string
@@ -48,6 +48,7 @@ func (f *policyFlags) add(cmd *cobra.Command) {
 	flags.Var(&f.bandwidth, "bandwidth", "most bytes a second that its copies take together, such as 50M (default no limit, as is 0)")
 	flags.BoolVar(&f.byChunk, "copy-by-chunk", false, "upload large blobs 10 MiB a request, for a destination behind something that bounds requests")
 	flags.BoolVar(&f.deleteRemote, "delete-remote", false, "delete at the destination what is deleted at home (event_based only)")
+	flags.BoolVar(&f.existing, "include-existing", false, "bring what was at home before the rule, too (event_based only)")
 	flags.BoolVar(&f.override, "override", true, "replace tags that stand for something else at the destination")
 	flags.BoolVar(&f.enabled, "enabled", true, "let the rule run")
 	f.selects.add(flags)
@@ -226,8 +227,10 @@ func (a *app) createPolicy(ctx context.Context, c *api, p gen.ReplicationPolicy,
 		if now.NextRunTime != nil {
 			fmt.Fprintf(a.Stderr, "It runs next at %s. See what it would do now with: lighterage plan %s\n", clock(*now.NextRunTime), quoted(p.Name))
 		}
+	case p.Trigger != nil && p.Trigger.Type == "event_based" && p.IncludeExisting:
+		fmt.Fprintln(a.Stderr, "It replicates what is there, and what is pushed from now on.")
 	case p.Trigger != nil && p.Trigger.Type == "event_based":
-		fmt.Fprintf(a.Stderr, "It replicates what is pushed from now on. What is there already goes when the server next compares both sides, or now with: lighterage execution start %s\n", quoted(p.Name))
+		fmt.Fprintf(a.Stderr, "It replicates what is pushed from now on. What is there already goes with: lighterage execution start %s\n", quoted(p.Name))
 	default:
 		fmt.Fprintf(a.Stderr, "See what it would do with: lighterage plan %s\nRun it with: lighterage execution start %s --wait\n", quoted(p.Name), quoted(p.Name))
 	}
@@ -342,6 +345,9 @@ func (c *api) fillPolicy(cmd *cobra.Command, f *policyFlags, p *gen.ReplicationP
 	}
 	if given("copy-by-chunk") {
 		p.CopyByChunk = &f.byChunk
+	}
+	if given("include-existing") {
+		p.IncludeExisting = f.existing
 	}
 	if given("delete-remote") {
 		p.Deletion, p.ReplicateDeletion = f.deleteRemote, f.deleteRemote

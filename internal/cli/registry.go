@@ -126,6 +126,7 @@ func (a *app) showRegistry(r gen.Registry) error {
 		{"url", r.URL},
 		{"access id", access},
 		{"certificate", verified},
+		{"bandwidth", bandwidthText(&r.Speed)},
 		{"status", r.Status},
 		{"reason", r.StatusReason},
 		{"checked", checked},

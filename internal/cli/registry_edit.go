@@ -17,6 +17,12 @@ import (
 type registryFlags struct {
 	kind, url, description, accessID, caFile, file string
 	secretStdin, insecure                          bool
+	bandwidth                                      speed
+}
+
+// bandwidthFlag asks for what is not looked at when a registry is tested.
+func (f *registryFlags) bandwidthFlag(cmd *cobra.Command) {
+	cmd.Flags().Var(&f.bandwidth, "bandwidth", "most bytes a second that all rules together read from it and write to it, such as 50M (default no limit, as is 0)")
 }
 
 func (f *registryFlags) add(cmd *cobra.Command) {
@@ -104,6 +110,7 @@ status says why. A file has the API's form in JSON or YAML; flags beside it win.
 		},
 	}
 	f.add(cmd)
+	f.bandwidthFlag(cmd)
 	typeFlag(cmd, &f.kind)
 	outputFlag(cmd, &output, "text", "json")
 	fileFlag(cmd, &f.file)
@@ -124,6 +131,9 @@ func (a *app) fillRegistry(cmd *cobra.Command, f *registryFlags, body *gen.Regis
 	}
 	if given("insecure") {
 		body.Insecure = f.insecure
+	}
+	if given("bandwidth") {
+		body.Speed = f.bandwidth.kilobits
 	}
 	if f.caFile != "" {
 		pem, err := readFile("--ca-file", f.caFile)
@@ -237,6 +247,7 @@ drops the stored one, so that it is never sent to an address it was not given fo
 		},
 	}
 	f.add(cmd)
+	f.bandwidthFlag(cmd)
 	cmd.Flags().StringVar(&name, "name", "", "a new name")
 	return cmd
 }
@@ -252,6 +263,9 @@ func (a *app) registryUpdateBody(cmd *cobra.Command, f *registryFlags, name stri
 	body.Name, body.URL, body.Description, body.AccessKey = text("name", name), text("url", f.url), text("description", f.description), text("access-id", f.accessID)
 	if cmd.Flags().Changed("insecure") {
 		body.Insecure = &f.insecure
+	}
+	if cmd.Flags().Changed("bandwidth") {
+		body.Speed = &f.bandwidth.kilobits
 	}
 	if cmd.Flags().Changed("ca-file") {
 		pem := "" // --ca-file "" takes the certificate away

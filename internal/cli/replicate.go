@@ -161,7 +161,7 @@ func (a *app) route(ctx context.Context, src, dst string, f replicateFlags) (rou
 	if f.source.stdin && f.destination.stdin {
 		return route, nil, usage("only one password can come from standard input; put the other into LIGHTERAGE_SRC_PASSWORD or LIGHTERAGE_DEST_PASSWORD")
 	}
-	route = replication.Route{Rule: wanted, Bandwidth: pace.NewBandwidth(wanted.BytesPerSecond())}
+	route = replication.Route{Rule: wanted, Bandwidth: pace.Limits{pace.NewBandwidth(wanted.BytesPerSecond())}}
 	options := registry.Options{Concurrency: f.concurrency, UserAgent: "lighterage/" + a.Version.Version}
 	if route.Source, err = a.side(ctx, from, f.source, options); err != nil {
 		return route, nil, fmt.Errorf("SRC: %w", err)

@@ -34,6 +34,8 @@ type ServeConfig struct {
 	Reindex            bool
 	ReconcileInterval  time.Duration
 	VerifyInterval     time.Duration
+	DeletionCap        int // deletions that no event told of
+	DeletionCapShare   int // percent of what a rule has put at its destinations
 	MetricsListen      string
 	MetricsToken       string
 	Log                *slog.Logger
@@ -134,6 +136,8 @@ LIGHTERAGE_WEBHOOK_SECRET sets what its webhooks bring, else one is made up.
 	f.BoolVar(&c.AutoCreateProjects, "auto-create-projects", false, "a push to a project that does not exist makes it")
 	f.DurationVar(&c.ReconcileInterval, "reconcile-interval", time.Hour, "how often event rules are compared with their destinations, besides at the start; 0 is never")
 	f.DurationVar(&c.VerifyInterval, "verify-interval", 24*time.Hour, "how often all other rules that have run are compared with their destinations (HEAD only, nothing is changed); 0 is never")
+	f.IntVar(&c.DeletionCap, "deletion-cap", 100, "most deletions of a rule that no event told of and that are made without asking; 0: none")
+	f.IntVar(&c.DeletionCapShare, "deletion-cap-share", 25, "the same in percent of what the rule has put at its destinations, when they are more than 10")
 	f.StringVar(&c.MetricsListen, "metrics-listen", "", "address at which Prometheus gets /metrics without a login, such as 127.0.0.1:8590 (default: none)")
 	f.BoolVar(&c.Reindex, "reindex", false, "build the index of the images anew from the storage")
 	f.Var(&choice{&logFormat, []string{"text", "json"}}, "log-format", "text or json")

@@ -7,6 +7,7 @@ var (
 	descNumbersUp = describe("lighterage_numbers_up", "1 when a part of the metrics could be read; 0: they are missing from this answer.", "part")
 
 	descRule    = describe("lighterage_replication_rule_enabled", "1 for rules that may run.", "rule", "trigger")
+	descHeld    = describe("lighterage_replication_held", "1 while deletions of a rule wait for somebody to release or discard them.", "rule")
 	descLag     = describe("lighterage_replication_lag_seconds", "Age of the oldest push, tag or deletion that an event rule has not carried to an endpoint yet; 0: none waits.", "rule", "endpoint")
 	descTasks   = describe("lighterage_replication_tasks", "Tasks that are not done: Pending, InProgress, or Failed and to be tried again.", "rule", "endpoint", "status")
 	descFailing = describe("lighterage_replication_failing", "1 while a rule fails at an endpoint.", "rule", "endpoint")
@@ -32,7 +33,7 @@ var (
 
 // stockDescriptions are all of them.
 var stockDescriptions = []*prometheus.Desc{
-	descNumbersUp, descRule, descLag, descTasks, descFailing, descSuccess,
+	descNumbersUp, descRule, descHeld, descLag, descTasks, descFailing, descSuccess,
 	descDrift, descVerified, descEndpointUp, descJobs, descDeliveries, descEvents, descEventAge, descUp,
 	descHealth, descProjects, descRepositories, descPublicRepositories, descPrivateRepositories, descStorage,
 }

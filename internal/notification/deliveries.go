@@ -13,7 +13,7 @@ import (
 type Delivery struct {
 	ID              int64
 	EventID         string
-	Event           string // finished, failed, changed, test
+	Event           string // finished, failed, changed, held, test
 	Status          string // waiting, delivered, failed
 	Body            string
 	Attempts        int64

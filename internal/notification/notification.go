@@ -28,6 +28,7 @@ const (
 	Finished Kind = "finished" // each execution that ended, however it did
 	Failed   Kind = "failed"   // each execution that failed
 	Changed  Kind = "changed"  // a rule fails at a destination since now, or works there again
+	Held     Kind = "held"     // an execution waits to be released
 )
 
 // test is the kind of what Test sends. No target wants it.

@@ -6,7 +6,7 @@ package notification
 // ReplicationData is event_data of a replication event.
 type ReplicationData struct {
 	Replication Replication `json:"replication"`
-	Execution   *Execution  `json:"execution,omitempty"` // of finished and failed
+	Execution   *Execution  `json:"execution,omitempty"` // of finished, failed and held
 	State       *State      `json:"state,omitempty"`     // of changed
 }
 

@@ -85,11 +85,11 @@ func (t *Target) normalize() error {
 		return bad("payload_format: %q: want %s or %s", t.Format, Default, CloudEvents)
 	}
 	if len(t.Events) == 0 {
-		return bad("events: want at least one of %s, %s, %s", Finished, Failed, Changed)
+		return bad("events: want at least one of %s, %s, %s, %s", Finished, Failed, Changed, Held)
 	}
 	for _, kind := range t.Events {
-		if kind != Finished && kind != Failed && kind != Changed {
-			return bad("events: %q: want %s, %s or %s", kind, Finished, Failed, Changed)
+		if kind != Finished && kind != Failed && kind != Changed && kind != Held {
+			return bad("events: %q: want %s, %s, %s or %s", kind, Finished, Failed, Changed, Held)
 		}
 	}
 	t.Events = slices.Compact(slices.Sorted(slices.Values(t.Events)))

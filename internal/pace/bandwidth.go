@@ -100,21 +100,21 @@ func (b *Bandwidth) Enter(ctx context.Context) (leave func(), err error) {
 
 // Wait takes n bytes from what may move, and waits until they may. It fails when ctx
 // ends, with the cause.
-func (b *Bandwidth) Wait(ctx context.Context, n int) error {
-	for n > 0 {
-		some := min(n, b.AtOnce())
-		if wait := b.reserve(some); wait > 0 {
-			timer := time.NewTimer(wait)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
-				return context.Cause(ctx)
-			}
-		}
-		n -= some
+func (b *Bandwidth) Wait(ctx context.Context, n int) error { return Limits{b}.Wait(ctx, n) }
+
+// sleep waits, or fails with the cause when ctx ends.
+func sleep(ctx context.Context, wait time.Duration) error {
+	if wait <= 0 {
+		return nil
 	}
-	return nil
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // reserve gives n bytes the next free time and returns how long it is until then.

@@ -132,6 +132,9 @@ func New(db *store.DB, o Options) *Queue {
 	}
 }
 
+// Owner is how this Queue is named in the database, unlike all others.
+func (q *Queue) Owner() string { return q.owner }
+
 // Handle has jobs of a kind run by h, at most concurrency at a time in this
 // process. It must be called before Run.
 func (q *Queue) Handle(name string, concurrency int, h Handler) {

@@ -75,6 +75,8 @@ type Artifact struct {
 	// accessory, or to a child of it, where the listing tells it. An accessory with
 	// tags has an Artifact of its own beside that, for the tags.
 	Accessories []string
+	// AccessoryTimes are when those were pushed, as far as it is known.
+	AccessoryTimes map[string]time.Time
 }
 
 // NewAdapter makes the adapter for an endpoint's provider. It does no I/O.

@@ -118,6 +118,14 @@ func (h *harbor) artifacts(ctx context.Context, name string, labels bool) ([]Art
 		}
 		out := a.artifact()
 		out.Accessories = g.accessories(d)
+		for _, accessory := range out.Accessories {
+			if at := g.artifacts[accessory].PushTime; !at.IsZero() {
+				if out.AccessoryTimes == nil {
+					out.AccessoryTimes = map[string]time.Time{}
+				}
+				out.AccessoryTimes[accessory] = at.UTC()
+			}
+		}
 		all = append(all, out)
 	}
 	for _, d := range g.order[len(order):] { // accessories

@@ -13,6 +13,9 @@ import (
 // so that it learns of each of them once. It must do nothing but statements in tx.
 type Announcer interface {
 	Announce(ctx context.Context, tx *store.Tx, e Ended) error
+	// AnnounceHold is told of an execution that waits for somebody to release it, in the
+	// transaction that makes it.
+	AnnounceHold(ctx context.Context, tx *store.Tx, e Execution, p Policy) error
 }
 
 // Ended is an execution that came to an end.

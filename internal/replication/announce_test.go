@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +20,17 @@ import (
 type ends struct {
 	mu    sync.Mutex
 	all   []replication.Ended
+	held  []replication.Execution
 	fails error
+}
+
+func (e *ends) AnnounceHold(_ context.Context, tx *store.Tx, held replication.Execution, _ replication.Policy) error {
+	tx.OnCommit(func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.held = append(e.held, held)
+	})
+	return nil
 }
 
 func (e *ends) Announce(_ context.Context, tx *store.Tx, ended replication.Ended) error {
@@ -178,4 +189,11 @@ func TestTwoServersAnnounceAnEndOnce(t *testing.T) {
 		w.start(policy) // by when both have looked again
 		w.told(want + " 6:Succeed")
 	})
+}
+
+// holds are the executions that were announced to wait.
+func (e *ends) holds() []replication.Execution {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.held)
 }

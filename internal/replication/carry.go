@@ -344,7 +344,10 @@ func (c *carrier) removeAt(ctx context.Context, item *Item) (transfer.Removal, e
 		c.Log("INFO", "%s was put there from %s", c.target(item), source)
 		return transfer.Foreign, nil
 	}
-	if had := digest.Digest(item.Digest); had.Validate() == nil && !slices.Contains(expect, had) {
+	had := digest.Digest(item.Digest)
+	if item.Only {
+		expect = slices.DeleteFunc(expect, func(d digest.Digest) bool { return d != had })
+	} else if had.Validate() == nil && !slices.Contains(expect, had) {
 		expect = append(expect, had)
 	}
 	removal := transfer.Foreign // nothing was put there, as far as anybody knows

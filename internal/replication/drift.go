@@ -36,6 +36,7 @@ type DriftEntry struct {
 	DestinationDigest string // "" when nothing is there, or not known
 	Reason            string // in words, where the state alone does not tell
 	VerifiedTime      time.Time
+	pushed            time.Time // to the source; zero: not known, or not asked for
 	DeepTime          time.Time // when every blob of it was last seen at the destination; zero: never
 }
 

@@ -29,6 +29,9 @@ func (s *Service) RepairDrift(ctx context.Context, policy int64) (execution, ite
 	err = s.o.DB.InTx(ctx, func(tx *store.Tx) error {
 		now := s.now()
 		items = 0
+		if _, err := s.withdraw(ctx, tx, p.ID, "a repair does it"); err != nil {
+			return err
+		}
 		if execution, err = s.insertExecution(ctx, tx, p, Manual, true); err != nil {
 			return err
 		}
@@ -60,10 +63,12 @@ func (s *Service) repairs(ctx context.Context, p Policy) ([]Task, error) {
 		return nil, fmt.Errorf("read drift of replication policy %s: %w", p.Name, err)
 	}
 	entries, err := collect(rows, scanDrift)
-	if err != nil {
-		return nil, err
-	}
-	var tasks []Task
+	return mendingTasks(p, entries), err
+}
+
+// mendingTasks are the tasks that make good what is drift of some entries. Those of a
+// repository at a destination follow each other, by what is to be done.
+func mendingTasks(p Policy, entries []DriftEntry) (tasks []Task) {
 	for _, e := range entries {
 		item, ok := e.Mend(p.Override)
 		if !ok || !p.goesTo(e.DestinationID) {
@@ -83,5 +88,5 @@ func (s *Service) repairs(ctx context.Context, p Policy) ([]Task, error) {
 		}
 		tasks[last].Items = append(tasks[last].Items, item)
 	}
-	return tasks, nil
+	return tasks
 }

@@ -57,6 +57,7 @@ func driftOfItem(plan RepositoryPlan, item *Item) DriftEntry {
 	e := DriftEntry{
 		DestinationID: plan.DestinationID, SourceRepository: plan.SourceRepository, DestinationRepository: plan.DestinationRepository,
 		Reference: item.Reference, SourceDigest: item.Digest, DestinationDigest: item.found.Digest().String(), Reason: item.Reason,
+		pushed: item.pushed,
 	}
 	switch item.Action {
 	case ActionSkip:

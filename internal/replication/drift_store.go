@@ -116,6 +116,9 @@ func driftOfTask(ctx context.Context, tx *store.Tx, policy int64, t Task, troubl
 	if err := storeDrift(ctx, tx, known, now); err != nil {
 		return err
 	}
+	if err := wantAgain(ctx, tx, policy, t.DestinationID, t.SourceRepository, t.DestinationRepository); err != nil {
+		return err
+	}
 	return dropDrift(ctx, tx, gone)
 }
 

@@ -56,6 +56,7 @@ type verification struct {
 	start  time.Time       // what it sees is not older than this
 	unsure map[string]bool // repositories of the source that could not be listed
 	listed int             // references that the source has for the rule
+	labels bool            // the rule has a label filter
 	number int64           // of the newest request that it answers
 }
 
@@ -141,6 +142,11 @@ func (v *verification) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	matcher, err := rule.Compile(v.policy.Rule)
+	if err != nil {
+		return err
+	}
+	v.labels = matcher.HasLabelFilter()
 	for d, err := range route.Drift(ctx, v.wish.Deep) {
 		if err != nil {
 			return err
@@ -180,6 +186,9 @@ func (v *verification) note(ctx context.Context, d RepositoryDrift) error {
 		}
 	}
 	v.listed += len(d.Entries)
+	if err := v.excuse(ctx, &d); err != nil {
+		return err
+	}
 	return v.o.DB.InTx(ctx, func(tx *store.Tx) error {
 		if d.Plan.Err != nil {
 			v.unsure[d.Plan.SourceRepository] = true
@@ -190,7 +199,10 @@ func (v *verification) note(ctx context.Context, d RepositoryDrift) error {
 				return err
 			}
 		}
-		return storeDrift(ctx, tx, d.Entries, v.start)
+		if err := storeDrift(ctx, tx, d.Entries, v.start); err != nil {
+			return err
+		}
+		return wantAgain(ctx, tx, v.policy.ID, d.Plan.DestinationID, d.Plan.SourceRepository, d.Plan.DestinationRepository)
 	})
 }
 
@@ -219,7 +231,7 @@ const extrasAtOnce = 200
 // list did not name.
 func (v *verification) findExtras(ctx context.Context, to Route) error {
 	for last := (placement{}); ; {
-		rows, err := v.o.DB.QueryContext(ctx, `SELECT p.repository, p.reference, p.digest, p.source_repository FROM placements p
+		rows, err := v.o.DB.QueryContext(ctx, `SELECT p.repository, p.reference, p.digest, p.source_repository, p.kept FROM placements p
 			WHERE p.policy_id = $1 AND p.registry_id = $2 AND (p.repository > $3 OR p.repository = $3 AND p.reference > $4)
 			AND NOT EXISTS (SELECT 1 FROM drift d WHERE d.policy_id = $1 AND d.registry_id = $2 AND d.dest_repository = p.repository
 				AND d.reference = p.reference AND d.seen_time >= $5)
@@ -229,7 +241,7 @@ func (v *verification) findExtras(ctx context.Context, to Route) error {
 			return fmt.Errorf("read what the rule has put at %s: %w", to.Destination.Name, err)
 		}
 		part, err := collect(rows, func(row scanner) (p placement, err error) {
-			return p, row.Scan(&p.repository, &p.reference, &p.digest, &p.source)
+			return p, row.Scan(&p.repository, &p.reference, &p.digest, &p.source, &p.kept)
 		})
 		if err != nil {
 			return err
@@ -309,11 +321,16 @@ func (v *verification) extra(ctx context.Context, to Route, p placement) (*Drift
 		e.Reason = "the source has it, and the rule does not want it any more"
 	case !v.policy.repeatsDeletions():
 		e.Reason = "the source does not have it any more, and the rule does not repeat deletions"
+	case p.kept:
+		e.Reason = keptReason
 	default:
 		e.Reason, e.Drift = "the source does not have it any more", true
 	}
 	return e, nil
 }
+
+// keptReason is why something stays that could be deleted.
+const keptReason = "the source does not have it any more, and somebody has decided that it stays"
 
 // repeatsDeletions reports whether what is gone from home is to be deleted at the destinations.
 func (p Policy) repeatsDeletions() bool { return p.Deletion && p.followsEvents() }

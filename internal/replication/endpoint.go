@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/lighterage/lighterage/internal/registry"
+	"github.com/lighterage/lighterage/internal/rule"
 )
 
 // HomeID is the id that stands for the home registry wherever a registry is named.
@@ -25,6 +26,7 @@ type Endpoint struct {
 	Credential    registry.Credential // the secret in clear text: a face masks it
 	Insecure      bool                // the certificate is not verified
 	CACertificate string              // PEM
+	Speed         int32               // kilobits per second, as of a rule, of all that rules read from it and write to it; 0: no limit
 	Status        string              // Healthy, Unhealthy
 	StatusReason  string              // why it is unhealthy, and what to do
 	CheckedTime   time.Time           // when the status was found; zero: never
@@ -35,11 +37,15 @@ type Endpoint struct {
 	locked error  // why it cannot be opened; Credential has no secret then
 }
 
+// BytesPerSecond is Speed in bytes per second, 0 for no limit.
+func (e Endpoint) BytesPerSecond() int64 { return rule.Rule{Speed: e.Speed}.BytesPerSecond() }
+
 // EndpointUpdate changes the fields of an endpoint that are not nil.
 type EndpointUpdate struct {
 	Name, Description, URL, CredentialType, AccessKey, AccessSecret *string
 	Insecure                                                        *bool
 	CACertificate                                                   *string
+	Speed                                                           *int32
 }
 
 // EndpointPing says what to test: a stored endpoint (ID), fields of one that is

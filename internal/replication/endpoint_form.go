@@ -22,6 +22,7 @@ func normalizeEndpoint(e *Endpoint) error {
 		return err
 	}
 	e.URL = address
+	e.Speed = max(e.Speed, 0) // -1 is "unlimited", as for rules
 	if e.Credential.AccessKey == "" {
 		// A secret without a name is of no use to any provider; Harbor drops it too.
 		e.Credential = registry.Credential{}

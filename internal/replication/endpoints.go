@@ -28,7 +28,7 @@ var endpointColumns = store.Columns{
 }
 
 const selectEndpoint = `SELECT id, name, description, type, url, credential_type, access_key, access_secret,
-	insecure, ca_certificate, status, status_reason, checked_time, creation_time, update_time FROM registries`
+	insecure, ca_certificate, speed, status, status_reason, checked_time, creation_time, update_time FROM registries`
 
 // ListEndpoints returns the remote registries and how many there are in all.
 func (s *Service) ListEndpoints(ctx context.Context, q store.ListQuery) ([]Endpoint, int64, error) {
@@ -61,7 +61,7 @@ func (s *Service) scanEndpoint(row scanner) (Endpoint, error) {
 	var e Endpoint
 	var checked, created, updated int64
 	err := row.Scan(&e.ID, &e.Name, &e.Description, &e.Type, &e.URL, &e.Credential.Type, &e.Credential.AccessKey, &e.sealed,
-		&e.Insecure, &e.CACertificate, &e.Status, &e.StatusReason, &checked, &created, &updated)
+		&e.Insecure, &e.CACertificate, &e.Speed, &e.Status, &e.StatusReason, &checked, &created, &updated)
 	if err != nil {
 		return Endpoint{}, err
 	}
@@ -99,10 +99,10 @@ func (s *Service) CreateEndpoint(ctx context.Context, e Endpoint) (int64, error)
 	var id int64
 	err := s.o.DB.InTx(ctx, func(tx *store.Tx) error {
 		err := tx.QueryRowContext(ctx, `INSERT INTO registries (name, description, type, url, credential_type, access_key, insecure,
-			ca_certificate, status, status_reason, checked_time, creation_time, update_time)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $11) RETURNING id`,
+			ca_certificate, speed, status, status_reason, checked_time, creation_time, update_time)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $12) RETURNING id`,
 			e.Name, e.Description, e.Type, e.URL, e.Credential.Type, e.Credential.AccessKey, e.Insecure,
-			e.CACertificate, e.Status, e.StatusReason, now).Scan(&id)
+			e.CACertificate, int64(e.Speed), e.Status, e.StatusReason, now).Scan(&id)
 		if err != nil {
 			return err
 		}
@@ -152,9 +152,10 @@ func (s *Service) UpdateEndpoint(ctx context.Context, id int64, u EndpointUpdate
 	now := store.Millis(s.now())
 	err = s.o.DB.InTx(ctx, func(tx *store.Tx) error {
 		result, err := tx.ExecContext(ctx, `UPDATE registries SET name = $2, description = $3, url = $4, credential_type = $5, access_key = $6,
-			access_secret = $7, insecure = $8, ca_certificate = $9, status = $10, status_reason = $11, checked_time = $12, update_time = $12
+			access_secret = $7, insecure = $8, ca_certificate = $9, status = $10, status_reason = $11, checked_time = $12, update_time = $12,
+			speed = $13
 			WHERE id = $1`, id, e.Name, e.Description, e.URL, e.Credential.Type, e.Credential.AccessKey,
-			sealed, e.Insecure, e.CACertificate, e.Status, e.StatusReason, now)
+			sealed, e.Insecure, e.CACertificate, e.Status, e.StatusReason, now, int64(e.Speed))
 		if err != nil {
 			return err
 		}
@@ -172,6 +173,7 @@ func (s *Service) UpdateEndpoint(ctx context.Context, id int64, u EndpointUpdate
 	if err != nil {
 		return fmt.Errorf("update registry %s: %w", old.Name, err)
 	}
+	s.bandwidths.set(limitOf{registry: true, id: id}, e.BytesPerSecond())
 	return nil
 }
 
@@ -192,6 +194,9 @@ func applyUpdate(e Endpoint, u EndpointUpdate) Endpoint {
 	set(&e.CACertificate, u.CACertificate)
 	if u.Insecure != nil {
 		e.Insecure = *u.Insecure
+	}
+	if u.Speed != nil {
+		e.Speed = *u.Speed
 	}
 	return e
 }

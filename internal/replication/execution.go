@@ -41,6 +41,7 @@ type Execution struct {
 	PolicyID   int64
 	Trigger    Trigger
 	Status     Status
+	Hold       string // why it does not begin before somebody releases it, see Held; "": it does
 	StatusText string // why it failed as a whole, that nothing matched, that it was started late, what it waits for
 	Planned    bool   // all its tasks are known
 	Total      int64  // tasks
@@ -145,6 +146,8 @@ type Item struct {
 	Thorough bool `json:"thorough,omitempty"`
 	// Stands is the digest at the destination of an index that becomes another one there.
 	Stands string `json:"stands,omitempty"`
+	// Only says that a deletion is of Digest, and of nothing that came to stand there since.
+	Only bool `json:"only,omitempty"`
 
 	// Planned is the action that was shown before somebody had the plan carried out: then
 	// it is done as it was shown, or not at all. Empty: the task follows the source.
@@ -163,6 +166,8 @@ type Item struct {
 	// rest of it.
 	partial bool
 	within  []digest.Digest
+	// pushed is when it was pushed to the source, if a plan was told.
+	pushed time.Time
 }
 
 // done reports whether an earlier attempt has done the item.

@@ -20,7 +20,7 @@ var executionColumns = store.Columns{
 	"end_time":   {SQL: "end_time", Kind: store.Instant},
 }
 
-const selectExecution = `SELECT id, policy_id, trigger_type, status, status_text, note, waits, planned, total, succeed, failed, in_progress, stopped,
+const selectExecution = `SELECT id, policy_id, trigger_type, status, status_text, note, hold, waits, planned, total, succeed, failed, in_progress, stopped,
 	(SELECT coalesce(sum(bytes_total), 0) FROM tasks WHERE execution_id = executions.id),
 	(SELECT coalesce(sum(bytes_sent), 0) FROM tasks WHERE execution_id = executions.id),
 	start_time, end_time, src_registry_id, dest_registry_id, plan_id FROM executions`
@@ -65,12 +65,15 @@ func scanExecution(row scanner) (Execution, error) {
 	var e Execution
 	var start, end int64
 	var note string
-	err := row.Scan(&e.ID, &e.PolicyID, &e.Trigger, &e.Status, &e.StatusText, &note, &e.waits, &e.Planned, &e.Total, &e.Succeed, &e.Failed,
+	err := row.Scan(&e.ID, &e.PolicyID, &e.Trigger, &e.Status, &e.StatusText, &note, &e.Hold, &e.waits, &e.Planned, &e.Total, &e.Succeed, &e.Failed,
 		&e.InProgress, &e.Stopped, &e.BytesTotal, &e.BytesSent, &start, &end, &e.source, &e.destination, &e.PlanID)
 	e.StartTime, e.EndTime = store.Time(start), store.Time(end)
 	said := []string{e.StatusText, note}
 	if e.waits && e.Status == InProgress {
 		said = append(said, waitsForOthers)
+	}
+	if e.Held() {
+		said = append(said, "waits to be released: "+e.Hold)
 	}
 	e.StatusText = strings.Join(slices.DeleteFunc(said, func(text string) bool { return text == "" }), "; ")
 	return e, err
@@ -121,12 +124,27 @@ func (e Execution) checkRegistries(p Policy) error {
 }
 
 // Stop ends an execution at once: what runs is cancelled, what waits does not
-// start, and no later attempt follows. Stopping a finished execution is no error.
+// start, and no later attempt follows. One that waits to be released is discarded: what it
+// lists stays. Stopping a finished execution is no error.
 func (s *Service) Stop(ctx context.Context, id int64) error {
 	if _, err := s.GetExecution(ctx, id); err != nil {
 		return err
 	}
-	err := s.o.DB.InTx(ctx, func(tx *store.Tx) error { return s.stopIn(ctx, tx, id, stoppedUnplanned) })
+	err := s.o.DB.InTx(ctx, func(tx *store.Tx) error {
+		if err := lockExecution(ctx, tx, id); err != nil {
+			return err
+		}
+		e, err := getExecution(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if e.Held() {
+			if err := s.discard(ctx, tx, e); err != nil {
+				return err
+			}
+		}
+		return s.stopIn(ctx, tx, id, stoppedUnplanned)
+	})
 	if err != nil {
 		return fmt.Errorf("stop execution %d: %w", id, err)
 	}

@@ -16,3 +16,20 @@ func (s *Service) RepositoryPlans(ctx context.Context, p Policy) (iter.Seq2[Repo
 	route, err := s.planRoute(ctx, &p)
 	return route.Plan(ctx), err
 }
+
+// RuleBandwidth is this server's part of a rule's bandwidth that is in use, -1 if it is not.
+func (s *Service) RuleBandwidth(id int64) int64 { return s.bandwidths.rate(limitOf{id: id}) }
+
+// RegistryBandwidth is this server's part of a registry's.
+func (s *Service) RegistryBandwidth(id int64) int64 {
+	return s.bandwidths.rate(limitOf{registry: true, id: id})
+}
+
+func (b *bandwidths) rate(name limitOf) int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if shared, ok := b.limits[name]; ok {
+		return shared.limit.Rate()
+	}
+	return -1
+}

@@ -21,6 +21,7 @@ type RuleNumbers struct {
 	Enabled      bool
 	Trigger      rule.TriggerType
 	Verified     time.Time // end of the last verification; zero: there was none
+	Held         bool      // an execution of it waits to be released
 	Destinations []DestinationNumbers
 }
 
@@ -61,12 +62,16 @@ func (s *Service) Numbers(ctx context.Context) (Numbers, error) {
 	if err != nil {
 		return n, err
 	}
+	held, err := s.held(ctx)
+	if err != nil {
+		return n, err
+	}
 	policies, err := s.selectPolicies(ctx, s.o.DB, selectPolicy+` ORDER BY id`)
 	if err != nil {
 		return n, fmt.Errorf("list replication policies: %w", err)
 	}
 	for _, p := range policies {
-		r := RuleNumbers{Name: p.Name, Enabled: p.Enabled, Trigger: p.Trigger, Verified: verified[p.ID]}
+		r := RuleNumbers{Name: p.Name, Enabled: p.Enabled, Trigger: p.Trigger, Verified: verified[p.ID], Held: held[p.ID]}
 		for _, e := range p.Destinations() {
 			var d DestinationNumbers
 			if known := at[pair{p.ID, e.ID}]; known != nil {
@@ -79,6 +84,21 @@ func (s *Service) Numbers(ctx context.Context) (Numbers, error) {
 		n.Rules = append(n.Rules, r)
 	}
 	return n, nil
+}
+
+// held returns the rules of which an execution waits to be released.
+func (s *Service) held(ctx context.Context) (map[int64]bool, error) {
+	rows, err := s.o.DB.QueryContext(ctx, `SELECT policy_id FROM executions WHERE hold <> '' AND status = 'InProgress'`)
+	if err != nil {
+		return nil, fmt.Errorf("look for executions that wait to be released: %w", err)
+	}
+	held := map[int64]bool{}
+	_, err = collect(rows, func(row scanner) (policy int64, err error) {
+		err = row.Scan(&policy)
+		held[policy] = true
+		return policy, err
+	})
+	return held, err
 }
 
 func (s *Service) unfinished(ctx context.Context) (map[pair]*DestinationNumbers, error) {

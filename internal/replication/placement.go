@@ -41,6 +41,7 @@ type placement struct {
 	policy                int64
 	source                string // the repository that it came from; several may share one name at the destination
 	time                  time.Time
+	kept                  bool // somebody decided that it stays although the source does not have it any more
 }
 
 // note stores a change. It is in the database when note returns nil.
@@ -113,7 +114,7 @@ func (c placement) store(ctx context.Context, tx *store.Tx) error {
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO placements (registry_id, repository, reference, digest, policy_id, source_repository, time)
 		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (registry_id, repository, reference) DO UPDATE SET digest = excluded.digest,
-		policy_id = excluded.policy_id, source_repository = excluded.source_repository, time = excluded.time`,
+		policy_id = excluded.policy_id, source_repository = excluded.source_repository, time = excluded.time, kept = FALSE`,
 		c.registry, c.repository, c.reference, c.digest.String(), c.policy, c.source, store.Millis(c.time))
 	return err
 }

@@ -25,7 +25,7 @@ var policyColumns = store.Columns{
 
 const selectPolicy = `SELECT id, name, description, src_registry_id, dest_registry_id, dest_namespace, dest_namespace_replace_count,
 	filters, trigger_type, trigger_cron, deletion, override, enabled, speed, copy_by_chunk, single_active, extras,
-	creation_time, update_time,
+	creation_time, update_time, events_since,
 	coalesce((SELECT next_run FROM replication_schedules WHERE policy_id = replication_policies.id), 0) FROM replication_policies`
 
 // ListPolicies returns rules and how many there are in all.
@@ -117,15 +117,16 @@ func addDestinations(ctx context.Context, q store.Querier, p *Policy) error {
 func scanPolicy(row scanner) (Policy, error) {
 	var p Policy
 	var filters, trigger, extras string
-	var replaceCount, speed, created, updated, next int64
+	var replaceCount, speed, created, updated, since, next int64
 	err := row.Scan(&p.ID, &p.Name, &p.Description, &p.Source.ID, &p.Destination.ID, &p.DestNamespace, &replaceCount,
 		&filters, &trigger, &p.Cron, &p.Deletion, &p.Override, &p.Enabled, &speed, &p.CopyByChunk, &p.SingleActive,
-		&extras, &created, &updated, &next)
+		&extras, &created, &updated, &since, &next)
 	if err != nil {
 		return Policy{}, err
 	}
 	p.ReplaceCount, p.Speed, p.Trigger = int8(replaceCount), int32(speed), rule.TriggerType(trigger)
 	p.CreationTime, p.UpdateTime, p.NextRun = store.Time(created), store.Time(updated), store.Time(next)
+	p.EventsSince = store.Time(since)
 	if err := store.FromJSON(extras, &p.Extras); err != nil {
 		return p, err
 	}
@@ -154,7 +155,7 @@ func (s *Service) CreatePolicy(ctx context.Context, p Policy) (int64, error) {
 	if err := s.checkPolicy(ctx, &p); err != nil {
 		return 0, err
 	}
-	now := store.Millis(s.now())
+	now := s.now()
 	var id int64
 	err := s.o.DB.InTx(ctx, func(tx *store.Tx) error {
 		if err := keepEndpoints(ctx, tx, p.remotes()); err != nil {
@@ -162,9 +163,9 @@ func (s *Service) CreatePolicy(ctx context.Context, p Policy) (int64, error) {
 		}
 		err := tx.QueryRowContext(ctx, `INSERT INTO replication_policies (name, description, src_registry_id, dest_registry_id,
 			dest_namespace, dest_namespace_replace_count, filters, trigger_type, trigger_cron, deletion, override, enabled, speed,
-			copy_by_chunk, single_active, extras, creation_time, update_time)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17) RETURNING id`,
-			append(policyValues(p), now)...).Scan(&id)
+			copy_by_chunk, single_active, extras, creation_time, update_time, events_since)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17, $18) RETURNING id`,
+			append(policyValues(p), store.Millis(now), store.Millis(p.eventsSince(now)))...).Scan(&id)
 		if err != nil {
 			return err
 		}
@@ -172,7 +173,10 @@ func (s *Service) CreatePolicy(ctx context.Context, p Policy) (int64, error) {
 			return err
 		}
 		p.ID = id
-		return s.setSchedule(ctx, tx, p)
+		if err := s.setSchedule(ctx, tx, p); err != nil {
+			return err
+		}
+		return s.bringExisting(ctx, tx, p, Policy{})
 	})
 	if store.IsConflict(err) {
 		return 0, problem.New(problem.Conflict, "replication policy %s already exists", p.Name)
@@ -216,10 +220,17 @@ func (s *Service) UpdatePolicy(ctx context.Context, p Policy) error {
 		if err := keepEndpoints(ctx, tx, p.remotes()); err != nil {
 			return err
 		}
+		old, err := lockPolicy(ctx, tx, p.ID)
+		if err != nil {
+			return err
+		}
+		now := s.now()
+		p.EventsSince = old.EventsSince
 		result, err := tx.ExecContext(ctx, `UPDATE replication_policies SET name = $1, description = $2, src_registry_id = $3,
 			dest_registry_id = $4, dest_namespace = $5, dest_namespace_replace_count = $6, filters = $7, trigger_type = $8,
 			trigger_cron = $9, deletion = $10, override = $11, enabled = $12, speed = $13, copy_by_chunk = $14, single_active = $15,
-			extras = $16, update_time = $17 WHERE id = $18`, append(policyValues(p), store.Millis(s.now()), p.ID)...)
+			extras = $16, update_time = $17, events_since = $18 WHERE id = $19`,
+			append(policyValues(p), store.Millis(now), store.Millis(p.eventsSince(now)), p.ID)...)
 		if err != nil {
 			return err
 		}
@@ -230,6 +241,12 @@ func (s *Service) UpdatePolicy(ctx context.Context, p Policy) error {
 			return err
 		}
 		if err := s.setSchedule(ctx, tx, p); err != nil {
+			return err
+		}
+		if err := s.bringExisting(ctx, tx, p, old); err != nil {
+			return err
+		}
+		if err := s.askAgain(ctx, tx, p); err != nil {
 			return err
 		}
 		switch {
@@ -246,7 +263,7 @@ func (s *Service) UpdatePolicy(ctx context.Context, p Policy) error {
 	if err != nil {
 		return fmt.Errorf("update replication policy %s: %w", p.Name, err)
 	}
-	s.bandwidths.set(p.ID, p.Rule)
+	s.bandwidths.set(limitOf{id: p.ID}, p.BytesPerSecond())
 	return nil
 }
 
@@ -300,11 +317,12 @@ func (s *Service) giveUp(ctx context.Context, tx *store.Tx, policy int64, reason
 }
 
 // DeletePolicy removes a rule and its history. A rule that is at work must be
-// stopped first; work that only waits for its next attempt goes with the rule.
+// stopped first; work that only waits for its next attempt, or to be released, goes with
+// the rule.
 func (s *Service) DeletePolicy(ctx context.Context, id int64) error {
 	return s.o.DB.InTx(ctx, func(tx *store.Tx) error {
 		var running int64
-		err := tx.QueryRowContext(ctx, `SELECT count(*) FROM executions WHERE policy_id = $1 AND status = $2`, id, InProgress).Scan(&running)
+		err := tx.QueryRowContext(ctx, `SELECT count(*) FROM executions WHERE policy_id = $1 AND status = $2 AND hold = ''`, id, InProgress).Scan(&running)
 		if err != nil {
 			return err
 		}

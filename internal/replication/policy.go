@@ -17,7 +17,10 @@ type Policy struct {
 	MoreDestinations []Endpoint // besides Destination
 	CreationTime     time.Time
 	UpdateTime       time.Time
-	NextRun          time.Time // when its schedule starts it next; zero: not by itself. Not of input
+	// EventsSince is since when the rule follows events, for which it stands; zero: it does
+	// not. Not of input.
+	EventsSince time.Time
+	NextRun     time.Time // when its schedule starts it next; zero: not by itself. Not of input
 }
 
 // Push reports whether the rule copies from home to remote registries.

@@ -12,15 +12,26 @@ import (
 	"github.com/lighterage/lighterage/internal/store"
 )
 
-// The cap on deletions that follow from a comparison: nobody said that these tags were
-// deleted, they are only not there any more. More than capCount of them, or more than
-// one in capShare of what the rule has put at the destination once they are more than
-// capFloor, wait until somebody confirms them.
-const (
-	capCount = 100
-	capShare = 4
-	capFloor = 10
-)
+// DeletionCap bounds the deletions that follow from a comparison without anybody's being
+// asked: nobody said that these tags were deleted, they are only not there any more. What
+// is more waits until somebody releases it.
+type DeletionCap struct {
+	// Count is how many they may be; 0: each waits.
+	Count int
+	// Share is how much they may be of what the rule has put at its destinations, in
+	// percent, once they are more than 10.
+	Share int
+}
+
+// DefaultDeletionCap is the one that holds when nobody says another.
+var DefaultDeletionCap = DeletionCap{Count: 100, Share: 25}
+
+const capFloor = 10
+
+// exceeded reports whether gone deletions are too many, of placed things in all.
+func (c DeletionCap) exceeded(gone, placed int) bool {
+	return gone > c.Count || gone > capFloor && gone*100 > placed*c.Share
+}
 
 // reconcileTick is how often it is looked whether a rule is due.
 const reconcileTick = 15 * time.Second
@@ -98,7 +109,7 @@ func (v *verification) reconcile(ctx context.Context) error {
 		return nil
 	}
 	for last := (DriftEntry{}); ; {
-		rows, err := v.o.DB.QueryContext(ctx, selectDrift+` WHERE policy_id = $1 AND state IN ('missing', 'different') AND seen_time <= $2
+		rows, err := v.o.DB.QueryContext(ctx, selectDrift+` WHERE policy_id = $1 AND state IN ('missing', 'different') AND is_drift AND seen_time <= $2
 			AND (registry_id, src_repository, reference) > ($3, $4, $5) ORDER BY registry_id, src_repository, reference LIMIT $6`,
 			v.policy.ID, store.Millis(v.start), last.DestinationID, last.SourceRepository, last.Reference, extrasAtOnce)
 		if err != nil {
@@ -150,26 +161,100 @@ func (v *verification) queueMissed(ctx context.Context, e DriftEntry, item Item,
 	}
 }
 
-// reconcileDeletions repeats deletions that no event told of. Nothing is deleted when
-// the source lists nothing at all, which may be a source that lost everything; and each
-// task looks at the source once more before it deletes.
+// reconcileDeletions repeats deletions that no event told of. Too many of them are held
+// until somebody releases them, and so is each when the source lists nothing at all, which
+// may be a source that lost everything. What waits already goes on waiting, whatever the
+// number has become. Each task looks at the source once more before it deletes.
 func (v *verification) reconcileDeletions(ctx context.Context) error {
-	if !v.policy.repeatsDeletions() {
-		return nil
-	}
-	var gone, placed int64
-	err := v.o.DB.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM drift WHERE policy_id = $1 AND state = 'extra' AND is_drift),
-		(SELECT count(*) FROM placements WHERE policy_id = $1)`, v.policy.ID).Scan(&gone, &placed)
-	if err != nil || gone == 0 {
+	held, waiting, err := heldExecution(ctx, v.o.DB, v.policy.ID)
+	if err != nil || held == 0 && !v.policy.repeatsDeletions() {
 		return err
 	}
-	if v.listed == 0 {
-		return fmt.Errorf("the source has nothing for the rule any more: %d deletions do not follow from that; delete at the destination by hand, or push something", gone)
+	var gone, fresh []DriftEntry
+	if v.policy.repeatsDeletions() {
+		err = v.eachExtra(ctx, func(e DriftEntry, _ Item) error {
+			gone = append(gone, e)
+			if !waiting[deletionOf(e)] {
+				fresh = append(fresh, e)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
 	}
-	if gone > capCount || gone > capFloor && gone*capShare > placed {
-		return fmt.Errorf("%d of %d artifacts that the rule has put at its destinations are gone from the source without an event: so many deletions are not carried out by themselves; confirm them with a repair", gone, placed)
+	var placed int
+	if err := v.o.DB.QueryRowContext(ctx, `SELECT count(*) FROM placements WHERE policy_id = $1`, v.policy.ID).Scan(&placed); err != nil {
+		return err
 	}
-	return v.eachExtra(ctx, func(e DriftEntry, item Item) error { return v.queueMissed(ctx, e, item, TagDeletion) })
+	why := ""
+	switch {
+	case v.listed == 0:
+		why = fmt.Sprintf("the source has nothing for the rule any more, which makes %d deletions at its destinations", len(gone))
+	case v.o.Deletions.exceeded(len(gone), placed):
+		why = fmt.Sprintf("%d of %d artifacts that the rule has put at its destinations are gone from the source without an event", len(gone), placed)
+	}
+	waits := len(waiting)
+	if held != 0 && len(gone) == len(fresh) && len(v.unsure) == 0 { // nothing that waits is to be deleted any more
+		if held, err = 0, v.withdrawHeld(ctx); err != nil {
+			return err
+		}
+	}
+	if why != "" && len(fresh) > 0 {
+		waits = len(gone)
+		held, err = v.holdDeletions(ctx, gone, why)
+	} else {
+		err = v.deleteMissed(ctx, fresh)
+	}
+	if err != nil || held == 0 {
+		return err
+	}
+	return fmt.Errorf("%d deletions wait in execution %d: look at them with \"lighterage execution view %d\", then release or discard them", waits, held, held)
+}
+
+func (v *verification) deleteMissed(ctx context.Context, gone []DriftEntry) error {
+	for _, e := range gone {
+		if item, ok := e.Mend(true); ok {
+			if err := v.queueMissed(ctx, e, item, TagDeletion); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (v *verification) withdrawHeld(ctx context.Context) error {
+	return v.o.DB.InTx(ctx, func(tx *store.Tx) error {
+		if _, err := lockPolicy(ctx, tx, v.policy.ID); err != nil {
+			return err
+		}
+		_, err := v.withdraw(ctx, tx, v.policy.ID, "nothing of it is to be deleted any more")
+		return err
+	})
+}
+
+// holdDeletions has deletions wait in an execution, in the place of one that waits
+// already. It returns 0 when the rule was changed since it was verified.
+func (v *verification) holdDeletions(ctx context.Context, gone []DriftEntry, why string) (id int64, err error) {
+	err = v.o.DB.InTx(ctx, func(tx *store.Tx) error {
+		id = 0
+		now, err := lockPolicy(ctx, tx, v.policy.ID)
+		if err != nil || !now.UpdateTime.Equal(v.policy.UpdateTime) {
+			return err
+		}
+		if _, err := v.withdraw(ctx, tx, v.policy.ID, "more has gone from the source, and another one lists all of it"); err != nil {
+			return err
+		}
+		id, err = v.hold(ctx, tx, v.policy, gone, why)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("hold %d deletions: %w", len(gone), err)
+	}
+	if id != 0 {
+		v.log.Warn("deletions wait to be released", "rule", v.policy.Name, "execution", id, "reason", why)
+	}
+	return id, nil
 }
 
 func (v *verification) eachExtra(ctx context.Context, f func(DriftEntry, Item) error) error {

@@ -28,7 +28,7 @@ type Route struct {
 	More        []*Side          // further destinations of a Plan; Carry goes to Destination
 	Now         func() time.Time // nil: time.Now
 	// Bandwidth bounds the bytes of all that Carry copies with it. nil: no limit.
-	Bandwidth *pace.Bandwidth
+	Bandwidth pace.Limits
 	// Census is what a Plan counts in, once it has ended; nil if nobody wants to know.
 	Census *rule.Census
 }

@@ -120,9 +120,15 @@ func (r *run) attempt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var fresh bool
 	var release func()
-	route.Bandwidth, release = r.bandwidths.use(r.policy)
+	route.Bandwidth, fresh, release = r.bandwidths.use(r.policy, r.task.DestinationID)
 	defer release()
+	if fresh { // others may be at work within the limits
+		if err := r.FollowBandwidths(ctx); err != nil {
+			return err
+		}
+	}
 	stop := r.publish(ctx)
 	defer stop()
 	return route.Carry(ctx, &plan, Hooks{

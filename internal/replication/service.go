@@ -70,6 +70,8 @@ type Options struct {
 	Reconcile time.Duration
 	// Verify is how often the other rules are verified once they have run; 0: never.
 	Verify time.Duration
+	// Deletions bounds what such a comparison deletes by itself; nil: DefaultDeletionCap.
+	Deletions *DeletionCap
 }
 
 // Service keeps rules and runs them. It is safe for concurrent use.
@@ -109,6 +111,9 @@ func New(o Options) *Service {
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
+	}
+	if o.Deletions == nil {
+		o.Deletions = &DefaultDeletionCap
 	}
 	if o.Meter == nil {
 		o.Meter = noMeter{}

@@ -118,6 +118,9 @@ func (s *Service) RetryTask(ctx context.Context, execution, id int64) error {
 	if _, err := s.GetTask(ctx, execution, id); err != nil {
 		return err
 	}
+	if err := e.mayBeRetried(); err != nil {
+		return err
+	}
 	return s.o.DB.InTx(ctx, func(tx *store.Tx) error {
 		if err := s.mayRunAgain(ctx, tx, e); err != nil {
 			return err
@@ -138,6 +141,9 @@ func (s *Service) RetryTask(ctx context.Context, execution, id int64) error {
 func (s *Service) RetryExecution(ctx context.Context, execution int64) (int64, error) {
 	e, err := s.GetExecution(ctx, execution)
 	if err != nil {
+		return 0, err
+	}
+	if err := e.mayBeRetried(); err != nil {
 		return 0, err
 	}
 	var unfinished []Task

@@ -38,6 +38,7 @@ type world struct {
 	endpoint int64 // of the cluster
 	log      *slog.Logger
 	ends     ends
+	cap      *replication.DeletionCap
 
 	verify, reconcile time.Duration // intervals
 
@@ -86,6 +87,7 @@ func (w *world) open() {
 		Announcer: &w.ends,
 		DB:        w.db, Queue: w.queue, Box: w.box, Home: w.home, Log: w.log, Clock: w.now, Verify: w.verify, Reconcile: w.reconcile,
 		Remote:       registry.Options{Attempts: 2, Backoff: time.Millisecond},
+		Deletions:    w.cap,
 		HomeEndpoint: func() replication.Endpoint { return replication.Endpoint{Name: "Local", Type: "harbor"} },
 	})
 	w.home.onEvent = w.Wake

@@ -14,6 +14,8 @@ type Extras struct {
 	PlatformMode PlatformMode `json:"platform_mode,omitempty"`
 	// Accessories says what becomes of signatures, SBOMs and other accessories.
 	Accessories AccessoryMode `json:"accessories,omitempty"`
+	// IncludeExisting has an event rule stand for what was at the source before it, too.
+	IncludeExisting bool `json:"include_existing,omitempty"`
 	// Rename gives destination repositories other names than DestNamespace does.
 	Rename Rename `json:"rename,omitzero"`
 }

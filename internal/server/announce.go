@@ -22,6 +22,7 @@ const (
 	statusChanged = "harbor.replication.status.changed"
 	ruleFailed    = "lighterage.replication.failed"
 	ruleRecovered = "lighterage.replication.recovered"
+	executionHeld = "lighterage.replication.held"
 )
 
 // Announce implements replication.Announcer.
@@ -46,6 +47,16 @@ func (a announcer) Announce(ctx context.Context, tx *store.Tx, e replication.End
 		}))
 	}
 	return err
+}
+
+// AnnounceHold implements replication.Announcer.
+func (a announcer) AnnounceHold(ctx context.Context, tx *store.Tx, e replication.Execution, p replication.Policy) error {
+	held := replication.Ended{Execution: e, Policy: p}
+	event := a.event(held, []notification.Kind{notification.Held}, executionHeld, notification.ReplicationData{
+		Replication: a.replication(held, p.Destination, false), Execution: execution(held),
+	})
+	event.Time = e.StartTime
+	return a.notifications.Publish(ctx, tx, event)
 }
 
 func (a announcer) event(e replication.Ended, kinds []notification.Kind, kind string, data notification.ReplicationData) notification.Event {

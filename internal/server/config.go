@@ -12,6 +12,7 @@ import (
 
 	"github.com/lighterage/lighterage/internal/problem"
 	"github.com/lighterage/lighterage/internal/registry"
+	"github.com/lighterage/lighterage/internal/replication"
 	"github.com/lighterage/lighterage/internal/trace"
 )
 
@@ -48,6 +49,9 @@ type Config struct {
 	// Verify is how often all other rules that have run are compared with their
 	// destinations; 0: never.
 	Verify time.Duration
+	// Deletions bounds what follows from such a comparison without anybody's being asked;
+	// nil: replication.DefaultDeletionCap.
+	Deletions *DeletionCap
 	// MetricsListen is an address at which metrics are told to whoever asks, over http
 	// and without a login; "": there is none.
 	MetricsListen string
@@ -68,6 +72,9 @@ type Config struct {
 	ownURL  string // ExternalURL, or where the server listens
 	trusted proxies
 }
+
+// DeletionCap bounds deletions that no event told of.
+type DeletionCap = replication.DeletionCap
 
 // HomeConfig says which Harbor is home. Without a URL the embedded registry is.
 type HomeConfig struct {
@@ -115,6 +122,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Verify < 0 {
 		return c, problem.New(problem.BadRequest, "verify interval %s: want 0 for never, or more", c.Verify)
+	}
+	if d := c.Deletions; d != nil && (d.Count < 0 || d.Share < 0 || d.Share > 100) {
+		return c, problem.New(problem.BadRequest, "deletion cap of %d, and %d percent: want a number of deletions, and 0 to 100 percent", d.Count, d.Share)
 	}
 	if _, _, err := net.SplitHostPort(c.MetricsListen); c.MetricsListen != "" && err != nil {
 		return c, problem.New(problem.BadRequest, "listen address of the metrics %q: want host:port, such as 127.0.0.1:8590", c.MetricsListen)

@@ -129,6 +129,10 @@ func (h *homeRegistry) listing(ctx context.Context, all []home.Listing, bare boo
 		}
 		one := artifact(a)
 		one.Accessories = closure(accessories, one.Digest)
+		one.AccessoryTimes = make(map[string]time.Time, len(one.Accessories))
+		for _, accessory := range one.Accessories {
+			one.AccessoryTimes[accessory] = there[accessory].PushTime
+		}
 		listing.Artifacts = append(listing.Artifacts, one)
 	}
 	return listing, nil

@@ -193,7 +193,7 @@ func (s *server) build(ctx context.Context, c Config, box *secret.Box) error {
 	}
 	s.replication = replication.New(replication.Options{
 		DB: s.db, Queue: s.queue, Box: box, Remote: remote, Log: c.Log, Meter: s.metrics, Home: part.home, HomeEndpoint: part.endpoint,
-		Reconcile: c.Reconcile, Verify: c.Verify, Announcer: announcer{s.notifications, c.ownURL}, Tracer: c.Tracer, TraceName: traceName,
+		Reconcile: c.Reconcile, Verify: c.Verify, Deletions: c.Deletions, Announcer: announcer{s.notifications, c.ownURL}, Tracer: c.Tracer, TraceName: traceName,
 	})
 	part.onEvent(s.replication.Wake)
 	part.api.Accounts, part.api.Index, part.api.Settings, part.api.Replication = accounts, index, settings, s.replication

@@ -25,7 +25,7 @@ func TestBytesOfAllCopiesTogetherMoveWithinTheBandwidth(t *testing.T) {
 			for i, tag := range []string{"v1", "v2"} {
 				testserver.Push(t, b.src, "library/app", tag, artifact(uint64(i+1)))
 				r := b.request("library/app", tag)
-				r.Bandwidth = limit
+				r.Bandwidth = pace.Limits{limit}
 				go func() { results <- b.do(r) }()
 			}
 			sent := (<-results).BytesSent + (<-results).BytesSent
@@ -45,7 +45,8 @@ func TestABandwidthThatIsTakenAwayFreesACopyUnderWay(t *testing.T) {
 	a := testserver.Image(t, 1, 2, 600<<10) // four days at a byte a second
 	testserver.Push(t, b.src, "library/app", "v1", a)
 	r := b.request("library/app", "v1")
-	r.Bandwidth = pace.NewBandwidth(1)
+	limit := pace.NewBandwidth(1)
+	r.Bandwidth = pace.Limits{limit}
 	b.quiet()
 	done := make(chan transfer.Result, 1)
 	go func() { done <- b.do(r) }()
@@ -55,7 +56,7 @@ func TestABandwidthThatIsTakenAwayFreesACopyUnderWay(t *testing.T) {
 		t.Fatal("nothing held the copy back")
 	default:
 	}
-	r.Bandwidth.SetRate(0)
+	limit.SetRate(0)
 	if got := <-done; got.Outcome != transfer.Copied {
 		t.Errorf("%+v", got)
 	}

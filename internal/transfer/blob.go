@@ -52,7 +52,7 @@ type blob struct {
 	role             string
 	effort           effort
 	content          []byte            // its bytes, when they are at hand
-	bandwidth        *pace.Bandwidth   // that its bytes move within
+	bandwidth        pace.Limits       // that its bytes move within
 	byChunk          bool              // see Request
 	sent             func(n int64)     // bytes that left; never called with less than 1
 	note             func(text string) // something worth a line in the log

@@ -53,9 +53,9 @@ type Request struct {
 	AsOf time.Time
 
 	// Bandwidth bounds the bytes of blobs that move for this copy and all others that
-	// share it. nil: no limit. A blob that another copy is moving already goes within
-	// that one's limit.
-	Bandwidth *pace.Bandwidth
+	// share the limits. nil: no limit. A blob that another copy is moving already goes
+	// within that one's limits.
+	Bandwidth pace.Limits
 	// ByChunk: blobs larger than a chunk (10 MiB, or Options.ChunkSize if that is less)
 	// are uploaded one chunk a request, for destinations behind something that bounds the
 	// size of requests. One that takes no chunks gets them in one piece.

@@ -399,6 +399,11 @@ type ClientInterface interface {
 	// StopReplication performs a PUT /replication/executions/{id} (the `StopReplication` operationId) request.
 	StopReplication(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ReleaseReplication performs a POST /replication/executions/{id}/release (the `ReleaseReplication` operationId) request.
+	//
+	// Lets an execution that is held do what its tasks list. To stop it discards it.
+	ReleaseReplication(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// RetryReplication performs a POST /replication/executions/{id}/retry (the `RetryReplication` operationId) request.
 	//
 	// Runs every failed or stopped task of the execution again.
@@ -1712,6 +1717,21 @@ func (c *Client) GetReplicationExecution(ctx context.Context, id ID, reqEditors 
 // StopReplication performs a PUT /replication/executions/{id} (the `StopReplication` operationId) request.
 func (c *Client) StopReplication(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStopReplicationRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReleaseReplication performs a POST /replication/executions/{id}/release (the `ReleaseReplication` operationId) request.
+//
+// Lets an execution that is held do what its tasks list. To stop it discards it.
+func (c *Client) ReleaseReplication(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReleaseReplicationRequest(c.Server, id)
 	if err != nil {
 		return nil, err
 	}
@@ -6056,6 +6076,40 @@ func NewStopReplicationRequest(server string, id ID) (*http.Request, error) {
 	return req, nil
 }
 
+// NewReleaseReplicationRequest constructs an http.Request for the ReleaseReplication method
+func NewReleaseReplicationRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/replication/executions/%s/release", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewRetryReplicationRequest constructs an http.Request for the RetryReplication method
 func NewRetryReplicationRequest(server string, id ID) (*http.Request, error) {
 	var err error
@@ -8389,6 +8443,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Returns a wrapper object for the known response body format(s).
 	StopReplicationWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*StopReplicationResponse, error)
+
+	// ReleaseReplicationWithResponse performs a POST /replication/executions/{id}/release (the `ReleaseReplication` operationId) request.
+	//
+	// Lets an execution that is held do what its tasks list. To stop it discards it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	ReleaseReplicationWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*ReleaseReplicationResponse, error)
 
 	// RetryReplicationWithResponse performs a POST /replication/executions/{id}/retry (the `RetryReplication` operationId) request.
 	//
@@ -10848,6 +10909,39 @@ func (r StopReplicationResponse) ContentType() string {
 	return ""
 }
 
+type ReleaseReplicationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ReplicationRetry
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r ReleaseReplicationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReleaseReplicationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReleaseReplicationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type RetryReplicationResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -13047,6 +13141,19 @@ func (c *ClientWithResponses) StopReplicationWithResponse(ctx context.Context, i
 		return nil, err
 	}
 	return ParseStopReplicationResponse(rsp)
+}
+
+// ReleaseReplicationWithResponse performs a POST /replication/executions/{id}/release (the `ReleaseReplication` operationId) request.
+//
+// Lets an execution that is held do what its tasks list. To stop it discards it.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) ReleaseReplicationWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*ReleaseReplicationResponse, error) {
+	rsp, err := c.ReleaseReplication(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReleaseReplicationResponse(rsp)
 }
 
 // RetryReplicationWithResponse performs a POST /replication/executions/{id}/retry (the `RetryReplication` operationId) request.
@@ -15902,6 +16009,39 @@ func ParseStopReplicationResponse(rsp *http.Response) (*StopReplicationResponse,
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Nothing
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseReleaseReplicationResponse parses an HTTP response from a ReleaseReplicationWithResponse call
+func ParseReleaseReplicationResponse(rsp *http.Response) (*ReleaseReplicationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReleaseReplicationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ReplicationRetry
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

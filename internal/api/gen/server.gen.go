@@ -301,7 +301,7 @@ type Notification struct {
 	Description   string `json:"description,omitempty"`
 	Enabled       bool   `json:"enabled"`
 
-	// Events finished, failed, changed
+	// Events finished, failed, changed, held
 	Events []string `json:"events"`
 	ID     int64    `json:"id,omitempty"`
 
@@ -343,7 +343,7 @@ type NotificationDelivery struct {
 	// Error Of the last attempt
 	Error string `json:"error,omitempty"`
 
-	// Event finished, failed, changed or test
+	// Event finished, failed, changed, held or test
 	Event string `json:"event,omitempty"`
 
 	// EventID The same in every attempt
@@ -497,6 +497,9 @@ type Registry struct {
 	Insecure bool   `json:"insecure,omitempty"`
 	Name     string `json:"name,omitempty"`
 
+	// Speed Kilobits (of 1024 bits, as a rule's) a second that all rules together read from it and write to it; absent: no limit
+	Speed int32 `json:"speed,omitempty"`
+
 	// Status healthy or unhealthy
 	Status string `json:"status,omitempty"`
 
@@ -574,6 +577,7 @@ type RegistryUpdate struct {
 	Description    *string `json:"description,omitempty"`
 	Insecure       *bool   `json:"insecure,omitempty"`
 	Name           *string `json:"name,omitempty"`
+	Speed          *int32  `json:"speed,omitempty"`
 	URL            *string `json:"url,omitempty"`
 }
 
@@ -670,8 +674,11 @@ type ReplicationExecution struct {
 	BytesTotal int64 `json:"bytes_total,omitempty"`
 	EndTime    Time  `json:"end_time,omitempty"`
 	Failed     int64 `json:"failed"`
-	ID         int64 `json:"id,omitempty"`
-	InProgress int64 `json:"in_progress"`
+
+	// Hold Why it does nothing before it is released; absent: it is not held
+	Hold       string `json:"hold,omitempty"`
+	ID         int64  `json:"id,omitempty"`
+	InProgress int64  `json:"in_progress"`
 
 	// PlanID The kept plan that it carries out
 	PlanID int64 `json:"plan_id,omitempty"`
@@ -885,6 +892,9 @@ type ReplicationPolicy struct {
 	Enabled      bool                `json:"enabled,omitempty"`
 	Filters      []ReplicationFilter `json:"filters"`
 	ID           int64               `json:"id,omitempty"`
+
+	// IncludeExisting An event rule brings what was there before it, too
+	IncludeExisting bool `json:"include_existing,omitempty"`
 
 	// MoreDestRegistries Further destinations; only the ids count
 	MoreDestRegistries []Registry `json:"more_dest_registries,omitempty"`
@@ -1950,6 +1960,9 @@ type ServerInterface interface {
 
 	// (PUT /replication/executions/{id})
 	StopReplication(w http.ResponseWriter, r *http.Request, id ID)
+
+	// (POST /replication/executions/{id}/release)
+	ReleaseReplication(w http.ResponseWriter, r *http.Request, id ID)
 
 	// (POST /replication/executions/{id}/retry)
 	RetryReplication(w http.ResponseWriter, r *http.Request, id ID)
@@ -5156,6 +5169,32 @@ func (siw *ServerInterfaceWrapper) StopReplication(w http.ResponseWriter, r *htt
 	handler.ServeHTTP(w, r)
 }
 
+// ReleaseReplication operation middleware
+func (siw *ServerInterfaceWrapper) ReleaseReplication(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReleaseReplication(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // RetryReplication operation middleware
 func (siw *ServerInterfaceWrapper) RetryReplication(w http.ResponseWriter, r *http.Request) {
 
@@ -6698,6 +6737,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/replication/executions", wrapper.StartReplication)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/replication/executions/{id}", wrapper.GetReplicationExecution)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/replication/executions/{id}", wrapper.StopReplication)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/replication/executions/{id}/release", wrapper.ReleaseReplication)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/replication/executions/{id}/retry", wrapper.RetryReplication)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/replication/executions/{id}/tasks", wrapper.ListReplicationTasks)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/replication/executions/{id}/tasks/{task_id}/log", wrapper.GetReplicationLog)
@@ -9284,6 +9324,45 @@ func (response StopReplicationdefaultJSONResponse) VisitStopReplicationResponse(
 	return err
 }
 
+type ReleaseReplicationRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type ReleaseReplicationResponseObject interface {
+	VisitReleaseReplicationResponse(w http.ResponseWriter) error
+}
+
+type ReleaseReplication200JSONResponse ReplicationRetry
+
+func (response ReleaseReplication200JSONResponse) VisitReleaseReplicationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseReplicationdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response ReleaseReplicationdefaultJSONResponse) VisitReleaseReplicationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RetryReplicationRequestObject struct {
 	ID ID `json:"id"`
 }
@@ -11037,6 +11116,9 @@ type StrictServerInterface interface {
 
 	// (PUT /replication/executions/{id})
 	StopReplication(ctx context.Context, request StopReplicationRequestObject) (StopReplicationResponseObject, error)
+
+	// (POST /replication/executions/{id}/release)
+	ReleaseReplication(ctx context.Context, request ReleaseReplicationRequestObject) (ReleaseReplicationResponseObject, error)
 
 	// (POST /replication/executions/{id}/retry)
 	RetryReplication(ctx context.Context, request RetryReplicationRequestObject) (RetryReplicationResponseObject, error)
@@ -12994,6 +13076,32 @@ func (sh *strictHandler) StopReplication(w http.ResponseWriter, r *http.Request,
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(StopReplicationResponseObject); ok {
 		if err := validResponse.VisitStopReplicationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReleaseReplication operation middleware
+func (sh *strictHandler) ReleaseReplication(w http.ResponseWriter, r *http.Request, id ID) {
+	var request ReleaseReplicationRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReleaseReplication(ctx, request.(ReleaseReplicationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReleaseReplication")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReleaseReplicationResponseObject); ok {
+		if err := validResponse.VisitReleaseReplicationResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
