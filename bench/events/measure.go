@@ -200,6 +200,6 @@ func (w *world) arrived(ctx context.Context, last []string) error {
 // executions counts the executions of the rule.
 func (w *world) executions(ctx context.Context) (int, error) {
 	var list []struct{ ID int64 }
-	_, err := w.call(ctx, "GET", "replication/executions?page_size=0&policy_id="+w.policy, nil, &list)
+	_, err := w.Call(ctx, "GET", "replication/executions?page_size=0&policy_id="+w.policy, nil, &list)
 	return len(list), err
 }

@@ -18,7 +18,7 @@ var steps = []step{
 	{"faces", []string{"internal/api", "internal/cli", "internal/console", "internal/metrics"}},
 	{"faces", []string{"internal/server"}},
 	{"programs", []string{"internal/testprogram"}},
-	{"programs", []string{"bench/harness", "bench/volume"}},
+	{"programs", []string{"bench/harness", "bench/volume", "bench/site"}},
 	{"programs", []string{"cmd/...", "bench/..."}},
 }
 
