@@ -182,7 +182,7 @@ func wireItems(items []replication.Item) []gen.ReplicationItem {
 	for _, i := range items {
 		list = append(list, gen.ReplicationItem{
 			Reference: i.Reference, Digest: i.Digest, Action: string(i.Action), Outcome: string(i.Outcome),
-			Size: i.Size, BytesSent: i.BytesSent, Reason: i.Reason,
+			Size: i.Size, BytesSent: i.BytesSent, Reason: i.Reason, DstDigest: i.Stands,
 		})
 	}
 	return list

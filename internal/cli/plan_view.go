@@ -52,7 +52,7 @@ func (v *planView) head(l replication.PlanLine) {
 }
 
 func (v *planView) item(l replication.PlanLine) {
-	if l.Action == replication.ActionSkip && !v.verbose {
+	if l.Action == replication.ActionSkip && l.Reason == "" && !v.verbose {
 		return
 	}
 	style := map[replication.Action]term.Style{

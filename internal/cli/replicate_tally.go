@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 
 	"github.com/lighterage/lighterage/internal/cli/term"
@@ -15,6 +16,7 @@ type tally struct {
 	artifacts    int
 	actions      map[replication.Action]int
 	outcomes     map[replication.Outcome]int
+	leftOut      int   // artifacts that the rule does not want after all
 	broken       int   // repositories that could not be replicated as a whole
 	failed       int   // artifacts that failed, and broken repositories
 	size         int64 // of the artifacts to copy, as far as it is known
@@ -41,6 +43,9 @@ func (t *tally) add(plan replication.RepositoryPlan) {
 			}
 		}
 		t.actions[item.Action]++
+		if item.LeftOut() {
+			t.leftOut++
+		}
 		if item.Outcome != "" {
 			t.outcomes[item.Outcome]++
 		}
@@ -79,6 +84,17 @@ func counts[K ~string](all map[K]int, words ...[2]string) string {
 	return strings.Join(parts, ", ")
 }
 
+// apart takes those that are left out from among the others that they are counted with.
+func apart[K ~string](all map[K]int, among K, leftOut int) map[K]int {
+	const word = "left out"
+	all = maps.Clone(all)
+	if leftOut > 0 {
+		all[among] -= leftOut
+		all[word] = leftOut
+	}
+	return all
+}
+
 // planned sums a plan up in one line.
 func (t *tally) planned(out io.Writer, complete bool) error {
 	word := "Plan"
@@ -86,8 +102,8 @@ func (t *tally) planned(out io.Writer, complete bool) error {
 		word = "Plan, not complete"
 	}
 	line := fmt.Sprintf("%s: %s in %s", word, term.Count(t.artifacts, "artifact"), repositoryCount(t.repositories))
-	if c := counts(t.actions, [2]string{"copy", "to copy"}, [2]string{"overwrite", "to overwrite"}, [2]string{"delete", "to delete"},
-		[2]string{"skip", "there already"}, [2]string{"conflict", "in conflict"}); c != "" {
+	if c := counts(apart(t.actions, replication.ActionSkip, t.leftOut), [2]string{"copy", "to copy"}, [2]string{"overwrite", "to overwrite"}, [2]string{"delete", "to delete"},
+		[2]string{"skip", "there already"}, [2]string{"left out", "left out"}, [2]string{"conflict", "in conflict"}); c != "" {
 		line += ": " + c
 	}
 	if t.broken > 0 {
@@ -105,8 +121,8 @@ func (t *tally) planned(out io.Writer, complete bool) error {
 
 // outcome sums a run up in one line.
 func (t *tally) outcome() string {
-	c := counts(t.outcomes, [2]string{"copied", "copied"}, [2]string{"deleted", "deleted"}, [2]string{"unchanged", "there already"},
-		[2]string{"kept", "kept (something else is there)"}, [2]string{"foreign", "left alone"}, [2]string{"absent", "gone"}, [2]string{"failed", "failed"})
+	c := counts(apart(t.outcomes, replication.Absent, t.leftOut), [2]string{"copied", "copied"}, [2]string{"deleted", "deleted"}, [2]string{"unchanged", "there already"},
+		[2]string{"kept", "kept (something else is there)"}, [2]string{"foreign", "left alone"}, [2]string{"absent", "gone"}, [2]string{"left out", "left out"}, [2]string{"failed", "failed"})
 	line := fmt.Sprintf("%s in %s", term.Count(t.artifacts, "artifact"), repositoryCount(t.repositories))
 	switch {
 	case c != "":
@@ -151,7 +167,9 @@ func (p planLines) write(out io.Writer, plan replication.RepositoryPlan) error {
 			}
 			word, style = string(item.Outcome), outcomeStyle(item.Outcome)
 		}
-		if !p.verbose && (item.Action == replication.ActionSkip || item.Outcome == replication.Unchanged) {
+		if item.LeftOut() {
+			word = "left out"
+		} else if !p.verbose && (item.Action == replication.ActionSkip || item.Outcome == replication.Unchanged) {
 			continue
 		}
 		text := reference(plan.SourceRepository, item.Reference)

@@ -145,7 +145,7 @@ type Item struct {
 	// Thorough says that the destination has the artifact by name, but not all of it.
 	Thorough bool `json:"thorough,omitempty"`
 	// Stands is the digest at the destination of an index that becomes another one there.
-	Stands string `json:"stands,omitempty"`
+	Stands string `json:"dst_digest,omitempty"`
 	// Only says that a deletion is of Digest, and of nothing that came to stand there since.
 	Only bool `json:"only,omitempty"`
 

@@ -132,6 +132,12 @@ func (x *examination) look(ctx context.Context, item *Item) error {
 	}
 }
 
+// LeftOut reports whether the rule does not want an item after all, for what the source
+// was asked about it: the reason says why.
+func (i *Item) LeftOut() bool {
+	return i.Action == ActionSkip && i.Reason != "" && i.Reason != goneFromSource
+}
+
 // skip notes why an item is left out.
 func (i *Item) skip(reason string) { i.Action, i.Reason = ActionSkip, reason }
 

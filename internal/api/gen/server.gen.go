@@ -718,6 +718,9 @@ type ReplicationItem struct {
 	// Digest At the source when it was planned
 	Digest string `json:"digest,omitempty"`
 
+	// DstDigest At the destination, of an index of which a rule makes a smaller one; absent: the same
+	DstDigest string `json:"dst_digest,omitempty"`
+
 	// Outcome copied, unchanged, kept, deleted, absent, foreign or failed; absent while nothing happened yet
 	Outcome string `json:"outcome,omitempty"`
 
