@@ -69,6 +69,9 @@ type Queue struct {
 	merges  map[string]func(older, newer string) string
 	running map[int64]*Job
 	started bool
+	ending  bool
+	base    context.Context // of the jobs, and
+	jobs    *sync.WaitGroup // those that run: set by Run, for Start
 }
 
 // Handler does the work of a job. What it returns decides what becomes of the

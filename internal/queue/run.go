@@ -29,6 +29,9 @@ func (q *Queue) Run(ctx context.Context) error {
 	base := context.WithoutCancel(ctx) // jobs and leases outlive ctx until the jobs are put back
 	keeping, stopKeeping := context.WithCancel(base)
 	var keepers, jobs sync.WaitGroup
+	q.mu.Lock()
+	q.base, q.jobs = base, &jobs
+	q.mu.Unlock()
 	keepers.Go(func() { q.renewLeases(keeping) })
 	keepers.Go(func() { q.expireLeases(keeping) })
 	keepers.Go(func() { q.watch(keeping) })
@@ -82,7 +85,7 @@ func (q *Queue) claimUntil(ctx, base context.Context, jobs *sync.WaitGroup) {
 // claimAll fills the free places of every kind.
 func (q *Queue) claimAll(ctx, base context.Context, jobs *sync.WaitGroup) error {
 	for name, free := range q.freePlaces() {
-		claimed, err := q.claim(ctx, base, name, free)
+		claimed, err := q.claim(ctx, base, name, free, "")
 		if err != nil {
 			return fmt.Errorf("claim jobs of kind %s: %w", name, err)
 		}
@@ -117,8 +120,9 @@ const due = `kind = $1 AND state = 'waiting' AND (run_at <= $2 OR run_at <= crea
 	AND NOT EXISTS (SELECT 1 FROM jobs r WHERE r.kind = j.kind AND r.key = j.key AND r.state = 'running')`
 
 // claim makes up to limit jobs of a kind this process's own, the most urgent
-// first, with contexts derived from base.
-func (q *Queue) claim(ctx, base context.Context, kind string, limit int) ([]*Job, error) {
+// first, with contexts derived from base. only is a further condition for them.
+func (q *Queue) claim(ctx, base context.Context, kind string, limit int, only string) ([]*Job, error) {
+	due := due + only
 	now := q.o.Clock()
 	// Look before locking: on SQLite a writer keeps all others waiting.
 	var any bool
@@ -170,6 +174,9 @@ func (q *Queue) claim(ctx, base context.Context, kind string, limit int) ([]*Job
 	defer q.mu.Unlock()
 	for _, job := range claimed {
 		job.ctx, job.cancel = context.WithCancelCause(base)
+		if q.ending {
+			job.cancel(ErrShutdown)
+		}
 		q.running[job.ID] = job
 	}
 	return claimed, nil
@@ -251,9 +258,11 @@ func (q *Queue) conclude(job *Job, failure error) {
 	}
 }
 
+// cancelAll cancels all running jobs, and those that are still to be started by them.
 func (q *Queue) cancelAll(cause error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.ending = true
 	for _, job := range q.running {
 		job.cancel(cause)
 	}
