@@ -62,7 +62,7 @@ func (c *copying) accessories(ctx context.Context, top carried) error {
 // it consists of.
 func (c *copying) manifestsWithin(ctx context.Context, top carried) ([]digest.Digest, error) {
 	if top.outcome == Unchanged && !c.hasRead(top.at()) {
-		m, err := c.r.Source.Manifest(ctx, c.r.SourceRepository, string(top.digest))
+		m, err := c.sourceManifest(ctx, string(top.digest))
 		if err != nil {
 			return nil, c.sourceFailure(err, string(top.digest))
 		}
@@ -81,7 +81,7 @@ func (c *copying) manifestsWithin(ctx context.Context, top carried) ([]digest.Di
 			all = append(all, child.Digest)
 			// An index within that was at the destination already has not been read.
 			if isIndex(child.MediaType) && !c.hasRead(child.Digest) {
-				m, err := c.r.Source.Manifest(ctx, c.r.SourceRepository, string(child.Digest))
+				m, err := c.sourceManifest(ctx, string(child.Digest))
 				if err != nil {
 					return nil, c.sourceFailure(err, string(child.Digest))
 				}

@@ -54,6 +54,8 @@ type blob struct {
 	content          []byte            // its bytes, when they are at hand
 	bandwidth        pace.Limits       // that its bytes move within
 	byChunk          bool              // see Request
+	share            *Share            // see Request
+	via              string            // the reference of the artifact, for share
 	sent             func(n int64)     // bytes that left; never called with less than 1
 	note             func(text string) // something worth a line in the log
 }

@@ -56,6 +56,9 @@ type Request struct {
 	// share the limits. nil: no limit. A blob that another copy is moving already goes
 	// within that one's limits.
 	Bandwidth pace.Limits
+	// Share, if set, lets this copy read from the source together with those that go to
+	// other destinations.
+	Share *Share
 	// ByChunk: blobs larger than a chunk (10 MiB, or Options.ChunkSize if that is less)
 	// are uploaded one chunk a request, for destinations behind something that bounds the
 	// size of requests. One that takes no chunks gets them in one piece.
@@ -110,6 +113,7 @@ func (e *Engine) Copy(ctx context.Context, r Request) (Result, error) {
 	}
 	c := newCopying(e, r)
 	err := c.run(ctx)
+	r.Share.done(r.SourceReference)
 	c.closeLog()
 	p := c.track.close()
 	c.result.BytesSent, c.result.BytesMounted, c.result.BytesPresent = p.BytesSent, p.BytesMounted, p.BytesPresent
@@ -266,7 +270,7 @@ func (c *copying) carryWhole(ctx context.Context, l link) (carried, error) {
 	if got.digest != "" {
 		reference = string(got.digest)
 	}
-	m, err := c.r.Source.Manifest(ctx, c.r.SourceRepository, reference)
+	m, err := c.sourceManifest(ctx, reference)
 	if err != nil {
 		return got, c.sourceFailure(err, reference)
 	}
@@ -281,6 +285,11 @@ func (c *copying) carryWhole(ctx context.Context, l link) (carried, error) {
 	got.outcome = Copied
 	c.say("%s: copied %s in %s", c.what(l), short(m.Digest), since(start))
 	return got, nil
+}
+
+// sourceManifest reads a manifest of the artifact, or of what belongs to it.
+func (c *copying) sourceManifest(ctx context.Context, reference string) (registry.Manifest, error) {
+	return c.r.Share.manifest(ctx, c.r.Source, c.r.SourceRepository, reference, c.r.SourceReference)
 }
 
 func (c *copying) what(l link) string { return name(c.r.SourceRepository, l.source) }

@@ -9,6 +9,9 @@
 // is asked for (Request.Rewrite). Nothing is written
 // to a disk, and no blob of more than 256 KiB is held in memory.
 //
+// Copies of the same artifacts to several destinations can read the source together: a
+// Sharing holds up to 1 MiB of each blob that they are at.
+//
 // What it never does: delete or move a tag that does not stand for what the caller
 // said, believe an answer "it is there" against a later "it is not", or take the end
 // of one copy for the end of another.
@@ -33,6 +36,9 @@
 // that is mounted from another repository costs one request, or two until the first
 // mount has worked. A blob, child or tag that this engine has seen less than
 // Options.Validity ago costs none, unless a tag of its repository has gone since.
+//
+// Of n destinations that lack the same and copy it at the same time with a Sharing, S sees
+// the GETs of one.
 //
 // Accessories cost S one referrers request for each manifest of the artifact; where S
 // has no referrers API, none, but one listing of the repository's tags for all copies

@@ -19,7 +19,7 @@ func (c *copying) carryPortion(ctx context.Context, l link) (carried, error) {
 	if l.digest != "" {
 		reference = string(l.digest)
 	}
-	m, err := c.r.Source.Manifest(ctx, c.r.SourceRepository, reference)
+	m, err := c.sourceManifest(ctx, reference)
 	if err != nil {
 		return carried{digest: l.digest}, c.sourceFailure(err, reference)
 	}

@@ -41,6 +41,7 @@ type sourceReader struct {
 	cancel   context.CancelFunc // of the body's request
 	patience *patience
 	digester hash.Hash // nil: not hashed
+	alone    bool      // it goes on without the other destinations
 	err      error     // why it cannot go on; io.EOF at the end
 }
 
@@ -103,7 +104,9 @@ func (r *sourceReader) Read(p []byte) (int, error) {
 		}
 		if err != nil {
 			r.drop()
-			r.suffer(err)
+			if r.alone = r.alone || errors.Is(err, errLeftBehind); !errors.Is(err, errLeftBehind) {
+				r.suffer(err)
+			}
 		}
 		if n > 0 {
 			return n, nil
@@ -119,7 +122,11 @@ func (r *sourceReader) connect(limit time.Duration) error {
 		// Only opening has a time limit; the body that follows may take for ever.
 		defer time.AfterFunc(limit, cancel).Stop()
 	}
-	body, err := r.b.source.Blob(ctx, r.b.sourceRepository, r.b.desc.Digest, r.offset, r.size)
+	share := r.b.share
+	if r.alone {
+		share = nil
+	}
+	body, err := share.open(ctx, r.b, r.size, r.offset)
 	if err != nil {
 		late := ctx.Err() != nil && r.ctx.Err() == nil
 		cancel()

@@ -206,7 +206,7 @@ func (c *copying) blob(ctx context.Context, ref oci.Blob, how effort) error {
 	b := blob{
 		source: c.r.Source, sourceRepository: c.r.SourceRepository, repository: c.r.TargetRepository,
 		desc: ref.Descriptor, role: string(ref.Role), effort: how, note: func(text string) { c.say("%s", text) },
-		bandwidth: c.r.Bandwidth, byChunk: c.r.ByChunk,
+		bandwidth: c.r.Bandwidth, byChunk: c.r.ByChunk, share: c.r.Share, via: c.r.SourceReference,
 	}
 	if data := ref.Data; len(data) > 0 && int64(len(data)) == ref.Size && ref.Digest.Algorithm().FromBytes(data) == ref.Digest {
 		b.content = data
@@ -219,6 +219,7 @@ func (c *copying) blob(ctx context.Context, ref oci.Blob, how effort) error {
 		ensure = c.r.estimate.blob
 	}
 	got, err := ensure(ctx, b)
+	b.share.pass(b.desc.Digest)
 	if err != nil {
 		return err
 	}
@@ -282,7 +283,7 @@ func (c *copying) bringChild(ctx context.Context, desc ocispec.Descriptor, depth
 	if p := c.portionOf(desc.Digest); p != nil {
 		return c.noting(ctx, desc.Digest, p, absent, func() error { return c.putChild(ctx, p.manifest, p.parsed, depth, how, look) })
 	}
-	m, err := c.r.Source.Manifest(ctx, c.r.SourceRepository, string(desc.Digest))
+	m, err := c.sourceManifest(ctx, string(desc.Digest))
 	if err != nil {
 		return c.sourceFailure(err, string(desc.Digest))
 	}
