@@ -258,6 +258,7 @@ func (c *carrier) request(i int) transfer.Request {
 		Rewrite:          c.Rule.RewritesIndexes(),
 		Accessories:      c.Rule.Accessories != rule.AccessoriesNone,
 		Bandwidth:        c.Bandwidth,
+		Share:            c.Share,
 		ByChunk:          c.Rule.CopyByChunk,
 
 		Thorough:               item.Thorough,

@@ -3,7 +3,11 @@ package replication
 import (
 	"context"
 	"iter"
+	"time"
 )
+
+// BePatient has destinations wait for each other as long as a test may take.
+func (s *Service) BePatient() { s.sharings.patience = time.Minute }
 
 // DispatchEvents is the part of Run that turns events into tasks.
 func (s *Service) DispatchEvents(ctx context.Context) error {

@@ -29,6 +29,8 @@ type Route struct {
 	Now         func() time.Time // nil: time.Now
 	// Bandwidth bounds the bytes of all that Carry copies with it. nil: no limit.
 	Bandwidth pace.Limits
+	// Share, if set, lets Carry read the source together with other routes, see Join.
+	Share *transfer.Share
 	// Census is what a Plan counts in, once it has ended; nil if nobody wants to know.
 	Census *rule.Census
 }
@@ -102,6 +104,7 @@ func (r Route) planAll(ctx context.Context, matcher *rule.Matcher, plans chan<- 
 	// The source's list takes a few round trips: one with the destination fits in.
 	var greeting sync.WaitGroup
 	routes := r.each()
+	deliver = gather(ctx, len(routes), deliver)
 	for _, to := range routes {
 		greeting.Go(func() { to.Destination.Adapter.Client().Greet(ctx) })
 	}
@@ -159,6 +162,16 @@ func (r Route) planAll(ctx context.Context, matcher *rule.Matcher, plans chan<- 
 		}
 	}
 	return nil
+}
+
+// To returns the route to one of the destinations alone, by its side's id.
+func (r Route) To(destination int64) Route {
+	for _, one := range r.each() {
+		if one.Destination.ID == destination {
+			return one
+		}
+	}
+	return r
 }
 
 // each returns the route to each destination by itself.
@@ -341,6 +354,7 @@ const itemsAtOnce = 32
 // item's failure does not keep the others back; the error is that of the first
 // one that failed, with how many did.
 func (r Route) Carry(ctx context.Context, plan *RepositoryPlan, h Hooks) error {
+	r.Share.Expect(toCopy(plan.Items))
 	if slices.ContainsFunc(plan.Items, func(i Item) bool { return i.Action == ActionCopy || i.Action == ActionOverwrite }) {
 		public := map[string]bool{plan.DestinationRepository: r.isPublic(ctx, plan.SourceRepository, h.Log)}
 		if err := r.Destination.Adapter.Prepare(ctx, []string{plan.DestinationRepository}, public); err != nil {

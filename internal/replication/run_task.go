@@ -115,6 +115,8 @@ func (r *run) attempt(ctx context.Context) error {
 	}
 	r.line("INFO", "attempt %d: %s of %s from %s to %s of %s", r.task.Attempts, r.task.Operation,
 		r.task.SourceResource(), route.Source.Name, r.task.DestinationResource(), route.Destination.Name)
+	leave := r.share(ctx, &route)
+	defer leave()
 	plan, err := r.plan(ctx, route)
 	r.task.Items, r.task.DestinationRepository = plan.Items, plan.DestinationRepository
 	if err != nil {

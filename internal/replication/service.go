@@ -83,6 +83,7 @@ type Service struct {
 
 	placements *placements
 	bandwidths bandwidths
+	sharings   sharings
 
 	mu     sync.Mutex
 	sides  map[int64]sharedSide // by registry id
