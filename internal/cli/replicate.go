@@ -27,6 +27,7 @@ type replicateFlags struct {
 	verbose, quiet      bool
 	output              string
 	source, destination endFlags
+	also                []string
 }
 
 func (a *app) replicateCommand() *cobra.Command {
@@ -53,6 +54,10 @@ parts of their path: a/b/img in the namespace n becomes
 --rename gives them other names by a template. Where two repositories would get the
 same name, tags that both have are left alone and said to be in conflict.
 
+--also sends the same to further registries, below the same NAMESPACE. What several of
+them lack is read from SRC once, and one that fails or is slow does not hold up the
+others. Artifacts are then counted for each destination.
+
 Credentials are those of "docker login" and "podman login" (REGISTRY_AUTH_FILE,
 DOCKER_CONFIG and credential helpers are honoured), or --src-creds and --dest-creds.
 A password in a flag can be seen by others on this machine; give the user only, and
@@ -71,6 +76,10 @@ LIGHTERAGE_SRC_USERNAME; LIGHTERAGE_DEST_ for the destination).
   # the three newest versions 1.x of each repository, under a name without the project
   lighterage replicate 'https://harbor.example.com/apps/**' registry.cluster1:5000 --src-type harbor \
     --semver '^1' --newest 3 --rename '{path}'
+
+  # to three clusters, reading the source once
+  lighterage replicate 'harbor.example.com/apps/**' registry.cluster1:5000 \
+    --also registry.cluster2:5000 --also registry.cluster3:5000
 
   # for a program
   lighterage replicate docker.io/library/alpine:3.20 127.0.0.1:5000 --output json`,
@@ -103,6 +112,7 @@ func (f *replicateFlags) addRoute(flags *pflag.FlagSet) {
 	flags.StringVar(&f.namespace, "namespace", "", "namespace at the destination, if DST has none")
 	flags.Var(&f.flatten, "flatten", "how much of the path the namespace replaces: none, 1, 2, 3, ... or all")
 	flags.IntVar(&f.concurrency, "concurrency", 32, "most blobs under way at a time; what is really under way adapts to the registries")
+	flags.StringArrayVar(&f.also, "also", nil, "HOST[:PORT] of a further destination; may be given several times. What --dest- flags say holds for all")
 	flags.BoolVar(&f.allowEmpty, "allow-empty", false, "that nothing matches is fine")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress")
 	f.source.add(flags, "source")
@@ -129,11 +139,19 @@ func (f *endFlags) add(flags *pflag.FlagSet, what string) {
 }
 
 func (a *app) replicate(ctx context.Context, src, dst string, f replicateFlags) error {
+	if len(f.also) > 0 && f.destination.stdin {
+		return usage("--dest-password-stdin is for one destination; with --also the password comes from \"docker login\" or LIGHTERAGE_DEST_PASSWORD")
+	}
 	route, done, err := a.route(ctx, src, dst, f)
 	if err != nil {
 		return err
 	}
 	defer done()
+	doneToo, err := a.addDestinations(ctx, &route, f)
+	defer doneToo()
+	if err != nil {
+		return err
+	}
 	return a.carryOut(ctx, route, f)
 }
 

@@ -15,7 +15,10 @@ import (
 func (a *app) replicationOutput(f replicateFlags, route replication.Route, live *term.Live, progress *replicationProgress) replicationOutput {
 	head := jsonHead{
 		Source: route.Source.Adapter.Client().URL(), Destination: route.Destination.Adapter.Client().URL(),
-		Namespace: route.Rule.DestNamespace, PlanOnly: f.plan,
+		Namespace: route.Rule.DestNamespace, PlanOnly: f.plan, names: destinationsByID(route),
+	}
+	for _, side := range route.More {
+		head.Also = append(head.Also, side.Adapter.Client().URL())
 	}
 	switch f.output {
 	case "json":
@@ -23,7 +26,7 @@ func (a *app) replicationOutput(f replicateFlags, route replication.Route, live 
 	case "jsonl":
 		return newJSONLines(a.Stdout, head, progress)
 	}
-	return &textOutput{live: live, lines: planLines{screen: a.screen, verbose: f.verbose, done: !f.plan}}
+	return &textOutput{live: live, lines: planLines{screen: a.screen, verbose: f.verbose, done: !f.plan, at: head.names}}
 }
 
 // textOutput is for people: a line for each artifact that was not there already,
@@ -63,14 +66,18 @@ func (o *textOutput) end(s replicationSummary) error {
 // The JSON of replicate, in the names of the API where it has them.
 type (
 	jsonHead struct {
-		Source      string `json:"source"`
-		Destination string `json:"destination"`
-		Namespace   string `json:"namespace,omitempty"`
-		PlanOnly    bool   `json:"plan"`
+		Source      string   `json:"source"`
+		Destination string   `json:"destination"`
+		Also        []string `json:"also,omitempty"` // further destinations
+		Namespace   string   `json:"namespace,omitempty"`
+		PlanOnly    bool     `json:"plan"`
+
+		names map[int64]string // of the destinations, when there are several
 	}
 	jsonRepository struct {
 		SourceRepository      string             `json:"src_repository"`
 		DestinationRepository string             `json:"dst_repository,omitempty"`
+		Destination           string             `json:"destination,omitempty"` // when there are several
 		ResourceType          string             `json:"resource_type,omitempty"`
 		Items                 []replication.Item `json:"items"`
 		Error                 string             `json:"error,omitempty"`
@@ -88,8 +95,9 @@ type (
 	}
 )
 
-func newJSONRepository(plan replication.RepositoryPlan) jsonRepository {
+func newJSONRepository(plan replication.RepositoryPlan, names map[int64]string) jsonRepository {
 	r := jsonRepository{
+		Destination:      names[plan.DestinationID],
 		SourceRepository: plan.SourceRepository, DestinationRepository: plan.DestinationRepository,
 		ResourceType: plan.ResourceType, Items: plan.Items,
 	}
@@ -151,7 +159,7 @@ func (o *jsonDocument) repository(plan replication.RepositoryPlan) error {
 		}
 		o.begun, separator = true, "\n"
 	}
-	text, err := json.Marshal(newJSONRepository(plan))
+	text, err := json.Marshal(newJSONRepository(plan, o.head.names))
 	if err != nil {
 		return err
 	}
@@ -176,6 +184,7 @@ func (o *jsonDocument) end(s replicationSummary) error {
 // jsonLines writes a line for every event: the start, each repository, progress
 // once a second, and the summary.
 type jsonLines struct {
+	head jsonHead
 	mu   sync.Mutex
 	out  io.Writer
 	stop chan struct{}
@@ -184,7 +193,7 @@ type jsonLines struct {
 }
 
 func newJSONLines(out io.Writer, head jsonHead, progress *replicationProgress) *jsonLines {
-	o := &jsonLines{out: out, stop: make(chan struct{})}
+	o := &jsonLines{head: head, out: out, stop: make(chan struct{})}
 	o.write("start", head)
 	o.done.Go(func() {
 		ticker := time.NewTicker(time.Second)
@@ -215,7 +224,7 @@ func (o *jsonLines) write(kind string, value any) {
 }
 
 func (o *jsonLines) repository(plan replication.RepositoryPlan) error {
-	o.write("repository", newJSONRepository(plan))
+	o.write("repository", newJSONRepository(plan, o.head.names))
 	return o.failure()
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/lighterage/lighterage/internal/registry"
 	"github.com/lighterage/lighterage/internal/replication"
 	"github.com/lighterage/lighterage/internal/rule"
+	"github.com/lighterage/lighterage/internal/transfer"
 )
 
 // Bounds on what is carried at the same time. What counts in the end are the
@@ -134,7 +135,12 @@ func wishes(r rule.Rule) string {
 func (r *replicationRun) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	room := semaphore.NewWeighted(artifactsAtOnce)
+	// Each destination has its room, so that those of one repository go together.
+	room := semaphore.NewWeighted(artifactsAtOnce * int64(1+len(r.route.More)))
+	var sharing *transfer.Sharing
+	if len(r.route.More) > 0 {
+		sharing = &transfer.Sharing{}
+	}
 	var group sync.WaitGroup
 	var fatal error
 	for plan, err := range r.route.Plan(ctx) {
@@ -150,14 +156,18 @@ func (r *replicationRun) run(ctx context.Context) error {
 			r.done(ctx, plan)
 			continue
 		}
+		route := r.route.To(plan.DestinationID)
+		leave := route.Join(sharing, plan)
 		weight := work(plan)
 		if err := room.Acquire(ctx, weight); err != nil {
+			leave()
 			r.done(ctx, plan)
 			continue // ctx has ended, and so will the plan
 		}
 		group.Go(func() {
 			defer room.Release(weight)
-			if err := r.carry(ctx, &plan); err != nil {
+			defer leave()
+			if err := r.carry(ctx, route, &plan); err != nil {
 				r.diagnose(ctx, err, cancel)
 			}
 			r.done(ctx, plan)
@@ -187,9 +197,9 @@ func work(plan replication.RepositoryPlan) int64 {
 
 // carry copies one repository. A failure before the first artifact is noted as
 // the repository's.
-func (r *replicationRun) carry(ctx context.Context, plan *replication.RepositoryPlan) error {
+func (r *replicationRun) carry(ctx context.Context, route replication.Route, plan *replication.RepositoryPlan) error {
 	follow := r.progress.follow(plan)
-	err := r.route.Carry(ctx, plan, replication.Hooks{
+	err := route.Carry(ctx, plan, replication.Hooks{
 		Log:      r.log,
 		Progress: follow.bytes,
 		Placed: func(_ context.Context, _, reference string, _ digest.Digest) error {
@@ -235,8 +245,9 @@ func (r *replicationRun) done(ctx context.Context, plan replication.RepositoryPl
 	}
 }
 
-// diagnose looks, after the first failure, whether both registries can be used
-// at all. If not, the run ends: thousands of failures would only say the same.
+// diagnose looks, after the first failure, whether the source and at least one
+// destination can be used at all. If not, the run ends: thousands of failures would only
+// say the same.
 func (r *replicationRun) diagnose(ctx context.Context, err error, cancel context.CancelCauseFunc) {
 	if ctx.Err() != nil {
 		return
@@ -247,11 +258,20 @@ func (r *replicationRun) diagnose(ctx context.Context, err error, cancel context
 	}
 	r.mu.Unlock()
 	r.diagnosis.Do(func() {
-		for _, side := range []*replication.Side{r.route.Source, r.route.Destination} {
-			if err := side.Adapter.Client().Ping(ctx); err != nil && ctx.Err() == nil {
-				cancel(err)
+		err := r.route.Source.Adapter.Client().Ping(ctx)
+		for _, side := range append([]*replication.Side{r.route.Destination}, r.route.More...) {
+			if err != nil {
+				break
+			}
+			if err = side.Adapter.Client().Ping(ctx); err == nil {
 				return
 			}
+			if len(r.route.More) > 0 && side != r.route.More[len(r.route.More)-1] {
+				err = nil // another one may do
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			cancel(err)
 		}
 	})
 }
@@ -265,7 +285,7 @@ func (r *replicationRun) explain(err error) error {
 		// A listing that failed may have a better explanation.
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		for _, side := range []*replication.Side{r.route.Source, r.route.Destination} {
+		for _, side := range append([]*replication.Side{r.route.Source, r.route.Destination}, r.route.More...) {
 			if p, bad := errors.AsType[*registry.PingError](side.Adapter.Client().Ping(ctx)); bad {
 				ping, err = p, p
 				break

@@ -141,8 +141,9 @@ func repositoryCount(n int) string { return term.Count(n, "repository") }
 // planLines writes what is planned or was done, one artifact a line.
 type planLines struct {
 	screen  *term.Screen
-	verbose bool // those that need nothing too
-	done    bool // outcomes, not intentions
+	verbose bool             // those that need nothing too
+	done    bool             // outcomes, not intentions
+	at      map[int64]string // names of the destinations, if there are several
 }
 
 // write writes the lines of one repository.
@@ -176,13 +177,20 @@ func (p planLines) write(out io.Writer, plan replication.RepositoryPlan) error {
 		if plan.DestinationRepository != plan.SourceRepository && plan.DestinationRepository != "" {
 			text += " -> " + reference(plan.DestinationRepository, item.Reference)
 		}
+		if at := p.at[plan.DestinationID]; at != "" {
+			text += " at " + at
+		}
 		if note := p.note(item); note != "" {
 			text += "  " + p.screen.Paint(term.Faint, "("+note+")")
 		}
 		fmt.Fprintf(&b, "%s  %s\n", p.screen.Paint(style, fmt.Sprintf("%-9s", word)), text)
 	}
 	if plan.Err != nil {
-		fmt.Fprintf(&b, "%s  %s: %s\n", p.screen.Paint(term.Bad, fmt.Sprintf("%-9s", "failed")), plan.SourceRepository, term.Safe(plan.Err.Error()))
+		text := plan.SourceRepository
+		if at := p.at[plan.DestinationID]; at != "" {
+			text += " at " + at
+		}
+		fmt.Fprintf(&b, "%s  %s: %s\n", p.screen.Paint(term.Bad, fmt.Sprintf("%-9s", "failed")), text, term.Safe(plan.Err.Error()))
 	}
 	_, err := io.WriteString(out, b.String())
 	return err
