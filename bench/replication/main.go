@@ -8,6 +8,9 @@
 // requests that each registry got, and the ratio of each tool's time to ours. Every
 // copy is checked tag by tag before its time counts.
 //
+// Then it copies to several destinations, in one run and in one for each, and prints
+// what the source was asked for.
+//
 // With -plan it measures what planning the work takes instead, of memory above all.
 //
 // Numbers of one run compare tools; numbers of two runs compare machines.
@@ -26,14 +29,15 @@ import (
 )
 
 type settings struct {
-	work   workload
-	rtts   []time.Duration
-	repeat int
-	plan   bool
-	tools  string
-	binary string
-	dir    string
-	peers  string
+	work         workload
+	rtts         []time.Duration
+	repeat       int
+	plan         bool
+	destinations int
+	tools        string
+	binary       string
+	dir          string
+	peers        string
 }
 
 func main() {
@@ -56,6 +60,7 @@ func run(ctx context.Context) error {
 	flag.StringVar(&rtts, "rtt", "0,20,100", "round-trip times to add, in milliseconds")
 	flag.IntVar(&s.repeat, "repeat", 1, "runs of each tool; the median counts")
 	flag.BoolVar(&s.plan, "plan", false, "measure planning, not copying")
+	flag.IntVar(&s.destinations, "destinations", 3, "destinations of one run that is compared with a run for each; 1: this is left out")
 	flag.StringVar(&s.tools, "tools", "lighterage,skopeo,crane,crane-tuned,regsync,regsync-tuned", "tools to run; the tuned ones run with more at a time than they do by default")
 	flag.StringVar(&s.dir, "dir", harness.MemoryFolder(), "folder for the registries' files: one in memory keeps the disk out of the comparison")
 	flag.StringVar(&s.binary, "binary", "bin/lighterage", "lighterage to measure")
@@ -79,6 +84,8 @@ func (s settings) check() error {
 		return errors.New("-repositories, -tags, -layers and -layer-size: want at least 1 of each")
 	case w.own < 0 || w.own > w.layers:
 		return fmt.Errorf("-own %d: want 0 to %d, the layers of an image", w.own, w.layers)
+	case s.destinations < 1:
+		return fmt.Errorf("-destinations %d: want at least 1", s.destinations)
 	case s.repeat < 1:
 		return fmt.Errorf("-repeat %d: want at least 1", s.repeat)
 	}
@@ -119,6 +126,11 @@ func measure(ctx context.Context, s settings) error {
 			return err
 		}
 		report(os.Stdout, s.work, rtt, results)
+		if s.destinations > 1 {
+			if err := measureSeveral(ctx, s, dir, tags, rtt); err != nil {
+				return fmt.Errorf("several destinations: %w", err)
+			}
+		}
 	}
 	return ctx.Err()
 }

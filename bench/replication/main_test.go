@@ -7,7 +7,7 @@ import (
 
 func TestNothingToMeasureIsRefused(t *testing.T) {
 	t.Parallel()
-	good := settings{work: workload{repositories: 1, tags: 1, layers: 2, own: 1, layerSize: 1}, repeat: 1}
+	good := settings{work: workload{repositories: 1, tags: 1, layers: 2, own: 1, layerSize: 1}, repeat: 1, destinations: 1}
 	if err := good.check(); err != nil {
 		t.Error(err)
 	}
@@ -16,6 +16,8 @@ func TestNothingToMeasureIsRefused(t *testing.T) {
 		"-own 3":        func(s *settings) { s.work.own = 3 },
 		"-own -1":       func(s *settings) { s.work.own = -1 },
 		"-repeat 0":     func(s *settings) { s.repeat = 0 },
+
+		"-destinations 0": func(s *settings) { s.destinations = 0 },
 	} {
 		s := good
 		change(&s)
