@@ -1,5 +1,6 @@
-# `make` lists the targets. Go is enough for build and test; PostgreSQL and skopeo
-# widen what is tested (see .ci/run for how to get them).
+# `make` lists the targets. Go is enough for build and test; Node.js adds the web
+# console, and PostgreSQL, skopeo and Chromium widen what is tested (see .ci/run for
+# how to get them).
 
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
@@ -17,8 +18,35 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build bin/lighterage
+build: console-where-possible ## build bin/lighterage, with the web console where Node.js is
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/lighterage ./cmd/lighterage
+
+# The console's files are not in git: the Go compiler takes them from internal/console/dist.
+CONSOLE_SOURCES := $(filter-out web/src/api/schema.d.ts,$(shell find web/src web/public web/scripts -type f)) \
+	web/index.html web/tsconfig.json web/vite.config.ts internal/api/openapi.yaml
+
+web/node_modules/.installed: web/package.json web/package-lock.json web/.npmrc
+	cd web && npm ci --fetch-retries 5
+	touch $@
+
+internal/console/dist/index.html: web/node_modules/.installed $(CONSOLE_SOURCES)
+	cd web && npm run --silent build
+	touch $@
+
+.PHONY: console
+console: internal/console/dist/index.html ## build the web console (needs Node.js 20.19 or later)
+
+.PHONY: console-where-possible
+console-where-possible:
+	@if ! scripts/has-node.sh; then \
+	  echo "WITHOUT THE WEB CONSOLE: Node.js 20.19 or later with npm is not here"; \
+	elif ! $(MAKE) --no-print-directory web/node_modules/.installed; then \
+	  echo "WITHOUT THE WEB CONSOLE, or with an old one: npm could not install what it is built from"; \
+	else $(MAKE) --no-print-directory console; fi
+
+.PHONY: screenshots
+screenshots: console ## write pictures of the console's pages to web/screenshots (needs Chromium)
+	LIGHTERAGE_SCREENSHOTS=$(CURDIR)/web/screenshots go test -count=1 -timeout 20m -run TestScreenshots -v ./internal/console/browser
 
 .PHONY: demo
 demo: build ## push an image and watch it being replicated; DEMO_EXIT=1 ends by itself
@@ -96,4 +124,5 @@ bench-storage: build ## move the same volumes to S3 with us and with other tools
 
 .PHONY: clean
 clean: ## delete what the other targets made
-	rm -rf bin dist coverage*
+	rm -rf bin dist coverage* web/dist web/node_modules web/screenshots web/src/api/schema.d.ts
+	find internal/console/dist -mindepth 1 ! -name README -delete

@@ -92,6 +92,7 @@ type Service struct {
 	verified *cache[[32]byte, string]  // proven passwords, with the generation they were proven for
 	visitors *cache[[32]byte, visitor] // of Elsewhere, by their proven passwords
 	present  *cache[string, visitor]   // the same by their names
+	ended    *cache[string, bool]      // sessions, and whether somebody logged out of them
 	proofs   proofKey
 	flights  singleflight.Group // one check of a password at a time
 
@@ -145,6 +146,7 @@ func New(ctx context.Context, db *store.DB, o Options) (*Service, error) {
 		verified: newCache[[32]byte, string](verifiedFor, verifiedMost, o.Clock),
 		visitors: newCache[[32]byte, visitor](visitorFor, verifiedMost, o.Clock),
 		present:  newCache[string, visitor](visitorFor, verifiedMost, o.Clock),
+		ended:    newCache[string, bool](rowsFor, rowsMost, o.Clock),
 		proofs:   newProofKey(),
 	}, nil
 }

@@ -54,6 +54,9 @@ type Replication interface {
 	ListTasks(ctx context.Context, executionID int64, f replication.TaskFilter, q store.ListQuery) ([]replication.Task, int64, error)
 	TaskLog(ctx context.Context, executionID, taskID int64) ([]replication.LogLine, error)
 	Release(ctx context.Context, id int64) (tasks int64, err error)
+	TaskLogAfter(ctx context.Context, executionID, taskID, line int64) ([]replication.LogLine, error)
+	GetTask(ctx context.Context, executionID, taskID int64) (replication.Task, error)
+	Watch(ctx context.Context) iter.Seq2[replication.Changes, error]
 	RetryExecution(ctx context.Context, id int64) (int64, error)
 	Drift(ctx context.Context, policy int64) (replication.Drift, error)
 	ListDrift(ctx context.Context, policy int64, f replication.DriftFilter, q store.ListQuery) ([]replication.DriftEntry, int64, error)
@@ -113,6 +116,8 @@ type Options struct {
 	Volume func() (free, total uint64, err error)
 	// Certificate is the PEM of the root certificate that clients should trust. Default: none.
 	Certificate []byte
+	// Ending is closed when the server ends: answers that go on are ended then.
+	Ending <-chan struct{}
 	// Remote returns the address a request comes from. Default: that of its connection.
 	Remote func(r *http.Request) string
 	Clock  func() time.Time // default time.Now
@@ -133,7 +138,7 @@ type api struct {
 	operations map[string]operation // by the pattern they are routed under
 }
 
-// New returns the handler of /api/ and of /service/token.
+// New returns the handler of /api/, of /service/token and of /c/, where sessions begin and end.
 func New(o Options) (http.Handler, error) {
 	if o.Clock == nil {
 		o.Clock = time.Now

@@ -17,6 +17,9 @@ func unauthorized() error { return problem.New(problem.Unauthorized, "unauthoriz
 func (a *api) caller(ctx context.Context) (account.Principal, error) {
 	name, password, ok := basicAuth(requestOf(ctx).authorization)
 	if !ok {
+		if session := requestOf(ctx).principal; session != nil {
+			return *session, nil
+		}
 		return account.Anonymous(), nil
 	}
 	p, err := a.o.Accounts.Authenticate(account.WithRemote(ctx, requestOf(ctx).remote), name, password)

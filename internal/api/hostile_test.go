@@ -238,6 +238,9 @@ func TestReadOnlyModeRefusesEveryChange(t *testing.T) {
 	l.must(200, "PUT", "/api/v2.0/configurations", `{"read_only":true}`)
 	allowed := []string{"updateConfigurations", "pingRegistry", "planReplication", "stopReplication"}
 	for _, o := range operationsOfSpec(t) {
+		if o.id == "watchReplication" { // changes nothing, and its answer does not end
+			continue
+		}
 		got := l.admin(o.method, o.path, o.body)
 		denied := got.StatusCode == http.StatusForbidden && strings.Contains(got.body, `"code":"DENIED"`)
 		reads := o.method == "GET" || o.method == "HEAD"

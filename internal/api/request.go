@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lighterage/lighterage/internal/account"
 	"github.com/lighterage/lighterage/internal/problem"
 )
 
@@ -27,6 +28,7 @@ type request struct {
 	scheme, host  string  // under which the client reached the server
 	remote        string  // address of the client
 	authorization string
+	principal     *account.Principal // whose session it is part of; nil: of none
 	operation     operation
 }
 
@@ -92,6 +94,10 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		serveSpec(w, r)
 	case "/service/token":
 		a.serveToken(w, r)
+	case "/c/login":
+		a.serveLogin(w, r, about)
+	case "/c/log_out":
+		a.serveLogout(w, r, about)
 	default:
 		a.serveOperation(w, r, about)
 	}
@@ -114,6 +120,10 @@ func (a *api) serveOperation(w http.ResponseWriter, r *http.Request, about *requ
 	}
 	if err := a.origins.Check(r); err != nil { // a browser, sent here by a page of another site
 		a.fail(w, r, problem.Wrap(problem.Forbidden, err, "refused"))
+		return
+	}
+	if err := a.resume(w, r, about); err != nil {
+		a.fail(w, r, err)
 		return
 	}
 	if err := a.refuseWhatIsElsewhere(pattern); err != nil {

@@ -94,10 +94,15 @@ func (l *lighterage) do(method, path, user, password, body string, headers ...st
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	return read(l.t, response)
+}
+
+func read(t testing.TB, response *http.Response) answer {
+	t.Helper()
 	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
-		l.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return answer{response, string(text)}
 }

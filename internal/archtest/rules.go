@@ -50,6 +50,7 @@ var owned = []struct {
 
 	// Only in tests, and in the benchmark beside which they stand.
 	{"testing", nil},
+	{"github.com/chromedp", nil},
 	{"github.com/goharbor", nil},
 	{"github.com/mittwald/goharbor-client", nil},
 	{"github.com/olareg/olareg", nil},

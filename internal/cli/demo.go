@@ -343,6 +343,7 @@ func (d *demonstration) whereNext(exit bool) {
 	d.say(`
 Look around while it is up:
    home      %s    user admin, password %s
+   console   %s    the same address in a browser
    cluster   %s    no login
    log       %s
 
@@ -357,7 +358,7 @@ Try it, in another terminal:
 Or copy from a registry of yours, without a server:
    %s replicate 'registry.example.com/library/**' %s --plan
 
-Ctrl-C stops it.`, d.home, d.password, d.cluster.URL, filepath.Join(d.folder, "serve.log"),
+Ctrl-C stops it.`, d.home, d.password, d.home, d.cluster.URL, filepath.Join(d.folder, "serve.log"),
 		d.password, d.Program, d.home, d.Program, d.Program, home, home, home, cluster, d.Program, cluster)
 }
 

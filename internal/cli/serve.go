@@ -185,6 +185,7 @@ func (a *app) welcome(info ServeInfo) {
 		fmt.Fprintf(a.Stdout, "  user      %s\n", info.AdminUser)
 		fmt.Fprintf(a.Stdout, "  password  %s   (made up at this first start; it is not shown again)\n", info.GeneratedPassword)
 	}
+	fmt.Fprintf(a.Stdout, "  console   open %s in a browser\n", info.URL)
 	fmt.Fprintf(a.Stdout, "  log in    lighterage login %s -u %s\n", info.URL, info.AdminUser)
 }
 

@@ -184,6 +184,7 @@ func (i Item) pinned() bool { return i.Planned != "" }
 
 // LogLine is one line of a task's log.
 type LogLine struct {
+	ID    int64 // grows from line to line of a task; 0: not stored yet
 	Time  time.Time
 	Level string // INFO, WARNING, ERROR
 	Text  string

@@ -84,6 +84,7 @@ type Service struct {
 	placements *placements
 	bandwidths bandwidths
 	sharings   sharings
+	watchers   watchers
 
 	mu     sync.Mutex
 	sides  map[int64]sharedSide // by registry id

@@ -217,17 +217,22 @@ func (s *Service) retryIn(ctx context.Context, tx *store.Tx, e Execution, t Task
 
 // TaskLog returns the log of a task, oldest line first.
 func (s *Service) TaskLog(ctx context.Context, execution, id int64) ([]LogLine, error) {
+	return s.TaskLogAfter(ctx, execution, id, 0)
+}
+
+// TaskLogAfter returns what a task has logged after a line; 0 stands before the first.
+func (s *Service) TaskLogAfter(ctx context.Context, execution, id, line int64) ([]LogLine, error) {
 	if _, err := s.GetTask(ctx, execution, id); err != nil {
 		return nil, err
 	}
-	rows, err := s.o.DB.QueryContext(ctx, `SELECT time, level, text FROM task_logs WHERE task_id = $1 ORDER BY id`, id)
+	rows, err := s.o.DB.QueryContext(ctx, `SELECT id, time, level, text FROM task_logs WHERE task_id = $1 AND id > $2 ORDER BY id`, id, line)
 	if err != nil {
 		return nil, fmt.Errorf("read log of task %d: %w", id, err)
 	}
 	return collect(rows, func(row scanner) (LogLine, error) {
 		var l LogLine
 		var at int64
-		err := row.Scan(&at, &l.Level, &l.Text)
+		err := row.Scan(&l.ID, &at, &l.Level, &l.Text)
 		l.Time = store.Time(at)
 		return l, err
 	})

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lighterage/lighterage/internal/console"
 	"github.com/lighterage/lighterage/internal/problem"
 	"github.com/lighterage/lighterage/internal/registry"
 	"github.com/lighterage/lighterage/internal/replication"
@@ -62,6 +64,8 @@ type Config struct {
 	Reindex bool
 
 	Version string // of this program, to be told; "": that of the build
+	// Console is the web console; nil: the one that was built into the program.
+	Console fs.FS
 
 	Log *slog.Logger
 	// Tracer tells how executions went; nil: nobody is told. Run closes it.
@@ -161,6 +165,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Version == "" {
 		c.Version = buildVersion()
+	}
+	if c.Console == nil {
+		c.Console = console.Built()
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

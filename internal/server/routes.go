@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/lighterage/lighterage/internal/api"
+	"github.com/lighterage/lighterage/internal/console"
 	"github.com/lighterage/lighterage/internal/home/embedded"
 	"github.com/lighterage/lighterage/internal/problem"
 )
@@ -50,12 +52,30 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	answer(w, status, text)
 }
 
-// welcome is what the server's address says to a browser.
-func welcome(version string) string {
+// welcome is what the server's address says to whoever is no browser, or to one too
+// when there is no console.
+func welcome(version string, console string) string {
 	return "Lighterage " + version + "\n\n" +
 		"registry:  docker login to this address\n" +
 		"API:       /api/v2.0 (Harbor's)\n" +
-		"commands:  lighterage login, registry, policy, execution\n"
+		"commands:  lighterage login, registry, policy, execution\n" +
+		"console:   " + console + "\n"
+}
+
+// greet answers at the server's address: a browser gets the console.
+func greet(c *console.Console, version string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Add("Vary", "Accept")
+		wantsPage := strings.Contains(r.Header.Get("Accept"), "text/html")
+		switch {
+		case wantsPage && c.IsBuilt():
+			c.ServeHTTP(w, r)
+		case c.IsBuilt():
+			answer(w, http.StatusOK, welcome(version, "open this address in a browser"))
+		default:
+			answer(w, http.StatusOK, welcome(version, "not there\n\n"+console.HowToGet))
+		}
+	})
 }
 
 func answer(w http.ResponseWriter, status int, text string) {

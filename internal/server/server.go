@@ -19,6 +19,7 @@ import (
 
 	"github.com/lighterage/lighterage/internal/account"
 	"github.com/lighterage/lighterage/internal/api"
+	"github.com/lighterage/lighterage/internal/console"
 	"github.com/lighterage/lighterage/internal/home"
 	"github.com/lighterage/lighterage/internal/home/embedded"
 	"github.com/lighterage/lighterage/internal/home/harbor"
@@ -198,6 +199,7 @@ func (s *server) build(ctx context.Context, c Config, box *secret.Box) error {
 	part.onEvent(s.replication.Wake)
 	part.api.Accounts, part.api.Index, part.api.Settings, part.api.Replication = accounts, index, settings, s.replication
 	part.api.Notifications, part.api.Applied = s.notifications, api.NewApplied(s.db)
+	part.api.Ending = ctx.Done()
 	part.api.Health, part.api.Version, part.api.ExternalURL, part.api.Log = s.health, c.Version, c.ExternalURL, c.Log
 	if s.harbor != nil {
 		s.harbor.OnBack(s.replication.HomeIsBack)
@@ -208,7 +210,11 @@ func (s *server) build(ctx context.Context, c Config, box *secret.Box) error {
 		return err
 	}
 	s.metrics.Watch(s.sources(accounts, index), c.Log)
-	s.handler = s.routes(rest, c)
+	pages, err := console.New(c.Console)
+	if err != nil {
+		return err
+	}
+	s.handler = s.routes(rest, pages, c)
 	// Last: a start that fails before leaves the password to be made up again.
 	if s.generated != "" {
 		tell, err := accounts.TellAdminPassword(ctx)
@@ -340,7 +346,7 @@ func uploadSecret(ctx context.Context, db *store.DB) (string, error) {
 }
 
 // routes is the one port.
-func (s *server) routes(rest http.Handler, c Config) http.Handler {
+func (s *server) routes(rest http.Handler, pages *console.Console, c Config) http.Handler {
 	mux := http.NewServeMux()
 	// Wrong passwords are slowed down by where they come from.
 	var registry http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -355,11 +361,15 @@ func (s *server) routes(rest http.Handler, c Config) http.Handler {
 	mux.Handle("/v2", registry)
 	mux.Handle("/api/", rest)
 	mux.Handle("/service/", rest)
+	mux.Handle("/c/", rest)
 	if c.MetricsToken != "" {
 		mux.Handle("GET /metrics", withToken(s.metrics.Handler(), c.MetricsToken))
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", s.ready)
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, welcome(c.Version)) })
+	mux.Handle("GET /{$}", greet(pages, c.Version))
+	for _, path := range []string{"/assets/", "/harbor/", "/account/", "/favicon.svg"} { // Harbor's portal is at these too
+		mux.Handle("GET "+path, pages)
+	}
 	return protect(limitStalls(api.RequestID(clientAddress(mux, c.trusted)), stallTimeout), c.Log)
 }

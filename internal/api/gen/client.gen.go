@@ -382,6 +382,15 @@ type ClientInterface interface {
 	// ListRegistryProviderTypes performs a GET /replication/adapters (the `ListRegistryProviderTypes` operationId) request.
 	ListRegistryProviderTypes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// WatchReplication performs a GET /replication/events (the `WatchReplication` operationId) request.
+	//
+	// Server-sent events about what changes, until the client goes away; after some minutes the stream ends
+	// and the client is expected to come again, as browsers do by themselves. "ready" comes first: what is
+	// read after it misses nothing. "execution" carries a ReplicationExecution as it is now, "policies" and
+	// "registries" say that some of them have changed, "drift" carries the id of a policy whose verification
+	// was asked for, has begun or has ended.
+	WatchReplication(ctx context.Context, params *WatchReplicationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListReplicationExecutions performs a GET /replication/executions (the `ListReplicationExecutions` operationId) request.
 	ListReplicationExecutions(ctx context.Context, params *ListReplicationExecutionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -414,6 +423,12 @@ type ClientInterface interface {
 
 	// GetReplicationLog performs a GET /replication/executions/{id}/tasks/{task_id}/log (the `GetReplicationLog` operationId) request.
 	GetReplicationLog(ctx context.Context, id ID, taskID TaskID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FollowReplicationLog performs a GET /replication/executions/{id}/tasks/{task_id}/log/events (the `FollowReplicationLog` operationId) request.
+	//
+	// The log as server-sent events, and what comes to it. The data of an event is one line or several, its id
+	// is what Last-Event-ID resumes after. "end" says that the task is done and nothing more will come.
+	FollowReplicationLog(ctx context.Context, id ID, taskID TaskID, params *FollowReplicationLogParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RetryReplicationTask performs a POST /replication/executions/{id}/tasks/{task_id}/retry (the `RetryReplicationTask` operationId) request.
 	//
@@ -1660,6 +1675,25 @@ func (c *Client) ListRegistryProviderTypes(ctx context.Context, reqEditors ...Re
 	return c.Client.Do(req)
 }
 
+// WatchReplication performs a GET /replication/events (the `WatchReplication` operationId) request.
+//
+// Server-sent events about what changes, until the client goes away; after some minutes the stream ends
+// and the client is expected to come again, as browsers do by themselves. "ready" comes first: what is
+// read after it misses nothing. "execution" carries a ReplicationExecution as it is now, "policies" and
+// "registries" say that some of them have changed, "drift" carries the id of a policy whose verification
+// was asked for, has begun or has ended.
+func (c *Client) WatchReplication(ctx context.Context, params *WatchReplicationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWatchReplicationRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListReplicationExecutions performs a GET /replication/executions (the `ListReplicationExecutions` operationId) request.
 func (c *Client) ListReplicationExecutions(ctx context.Context, params *ListReplicationExecutionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListReplicationExecutionsRequest(c.Server, params)
@@ -1773,6 +1807,22 @@ func (c *Client) ListReplicationTasks(ctx context.Context, id ID, params *ListRe
 // GetReplicationLog performs a GET /replication/executions/{id}/tasks/{task_id}/log (the `GetReplicationLog` operationId) request.
 func (c *Client) GetReplicationLog(ctx context.Context, id ID, taskID TaskID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetReplicationLogRequest(c.Server, id, taskID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FollowReplicationLog performs a GET /replication/executions/{id}/tasks/{task_id}/log/events (the `FollowReplicationLog` operationId) request.
+//
+// The log as server-sent events, and what comes to it. The data of an event is one line or several, its id
+// is what Last-Event-ID resumes after. "end" says that the task is done and nothing more will come.
+func (c *Client) FollowReplicationLog(ctx context.Context, id ID, taskID TaskID, params *FollowReplicationLogParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFollowReplicationLogRequest(c.Server, id, taskID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -5847,6 +5897,56 @@ func NewListRegistryProviderTypesRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewWatchReplicationRequest constructs an http.Request for the WatchReplication method
+func NewWatchReplicationRequest(server string, params *WatchReplicationParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/replication/events")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "policy_id", params.PolicyID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListReplicationExecutionsRequest constructs an http.Request for the ListReplicationExecutions method
 func NewListReplicationExecutionsRequest(server string, params *ListReplicationExecutionsParams) (*http.Request, error) {
 	var err error
@@ -6277,6 +6377,60 @@ func NewGetReplicationLogRequest(server string, id ID, taskID TaskID) (*http.Req
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewFollowReplicationLogRequest constructs an http.Request for the FollowReplicationLog method
+func NewFollowReplicationLogRequest(server string, id ID, taskID TaskID, params *FollowReplicationLogParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "task_id", taskID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/replication/executions/%s/tasks/%s/log/events", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "integer", Format: "int64"})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Last-Event-ID", headerParam0)
+
 	}
 
 	return req, nil
@@ -8419,6 +8573,17 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	ListRegistryProviderTypesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListRegistryProviderTypesResponse, error)
 
+	// WatchReplicationWithResponse performs a GET /replication/events (the `WatchReplication` operationId) request.
+	//
+	// Server-sent events about what changes, until the client goes away; after some minutes the stream ends
+	// and the client is expected to come again, as browsers do by themselves. "ready" comes first: what is
+	// read after it misses nothing. "execution" carries a ReplicationExecution as it is now, "policies" and
+	// "registries" say that some of them have changed, "drift" carries the id of a policy whose verification
+	// was asked for, has begun or has ended.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	WatchReplicationWithResponse(ctx context.Context, params *WatchReplicationParams, reqEditors ...RequestEditorFn) (*WatchReplicationResponse, error)
+
 	// ListReplicationExecutionsWithResponse performs a GET /replication/executions (the `ListReplicationExecutions` operationId) request.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -8467,6 +8632,14 @@ type ClientWithResponsesInterface interface {
 	//
 	// Returns a wrapper object for the known response body format(s).
 	GetReplicationLogWithResponse(ctx context.Context, id ID, taskID TaskID, reqEditors ...RequestEditorFn) (*GetReplicationLogResponse, error)
+
+	// FollowReplicationLogWithResponse performs a GET /replication/executions/{id}/tasks/{task_id}/log/events (the `FollowReplicationLog` operationId) request.
+	//
+	// The log as server-sent events, and what comes to it. The data of an event is one line or several, its id
+	// is what Last-Event-ID resumes after. "end" says that the task is done and nothing more will come.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	FollowReplicationLogWithResponse(ctx context.Context, id ID, taskID TaskID, params *FollowReplicationLogParams, reqEditors ...RequestEditorFn) (*FollowReplicationLogResponse, error)
 
 	// RetryReplicationTaskWithResponse performs a POST /replication/executions/{id}/tasks/{task_id}/retry (the `RetryReplicationTask` operationId) request.
 	//
@@ -10764,6 +10937,37 @@ func (r ListRegistryProviderTypesResponse) ContentType() string {
 	return ""
 }
 
+type WatchReplicationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r WatchReplicationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WatchReplicationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WatchReplicationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListReplicationExecutionsResponse200Headers the declared response headers of an HTTP 200 response for ListReplicationExecutions
 type ListReplicationExecutionsResponse200Headers struct {
 	Link        *string
@@ -11041,6 +11245,37 @@ func (r GetReplicationLogResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetReplicationLogResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type FollowReplicationLogResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r FollowReplicationLogResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FollowReplicationLogResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FollowReplicationLogResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -13088,6 +13323,23 @@ func (c *ClientWithResponses) ListRegistryProviderTypesWithResponse(ctx context.
 	return ParseListRegistryProviderTypesResponse(rsp)
 }
 
+// WatchReplicationWithResponse performs a GET /replication/events (the `WatchReplication` operationId) request.
+//
+// Server-sent events about what changes, until the client goes away; after some minutes the stream ends
+// and the client is expected to come again, as browsers do by themselves. "ready" comes first: what is
+// read after it misses nothing. "execution" carries a ReplicationExecution as it is now, "policies" and
+// "registries" say that some of them have changed, "drift" carries the id of a policy whose verification
+// was asked for, has begun or has ended.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) WatchReplicationWithResponse(ctx context.Context, params *WatchReplicationParams, reqEditors ...RequestEditorFn) (*WatchReplicationResponse, error) {
+	rsp, err := c.WatchReplication(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWatchReplicationResponse(rsp)
+}
+
 // ListReplicationExecutionsWithResponse performs a GET /replication/executions (the `ListReplicationExecutions` operationId) request.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -13189,6 +13441,20 @@ func (c *ClientWithResponses) GetReplicationLogWithResponse(ctx context.Context,
 		return nil, err
 	}
 	return ParseGetReplicationLogResponse(rsp)
+}
+
+// FollowReplicationLogWithResponse performs a GET /replication/executions/{id}/tasks/{task_id}/log/events (the `FollowReplicationLog` operationId) request.
+//
+// The log as server-sent events, and what comes to it. The data of an event is one line or several, its id
+// is what Last-Event-ID resumes after. "end" says that the task is done and nothing more will come.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) FollowReplicationLogWithResponse(ctx context.Context, id ID, taskID TaskID, params *FollowReplicationLogParams, reqEditors ...RequestEditorFn) (*FollowReplicationLogResponse, error) {
+	rsp, err := c.FollowReplicationLog(ctx, id, taskID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFollowReplicationLogResponse(rsp)
 }
 
 // RetryReplicationTaskWithResponse performs a POST /replication/executions/{id}/tasks/{task_id}/retry (the `RetryReplicationTask` operationId) request.
@@ -15865,6 +16131,32 @@ func ParseListRegistryProviderTypesResponse(rsp *http.Response) (*ListRegistryPr
 	return response, nil
 }
 
+// ParseWatchReplicationResponse parses an HTTP response from a WatchReplicationWithResponse call
+func ParseWatchReplicationResponse(rsp *http.Response) (*WatchReplicationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WatchReplicationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListReplicationExecutionsResponse parses an HTTP response from a ListReplicationExecutionsWithResponse call
 func ParseListReplicationExecutionsResponse(rsp *http.Response) (*ListReplicationExecutionsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -16154,6 +16446,32 @@ func ParseGetReplicationLogResponse(rsp *http.Response) (*GetReplicationLogRespo
 	}
 
 	response := &GetReplicationLogResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseFollowReplicationLogResponse parses an HTTP response from a FollowReplicationLogWithResponse call
+func ParseFollowReplicationLogResponse(rsp *http.Response) (*FollowReplicationLogResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FollowReplicationLogResponse{
 		Body:         bodyBytes,
 		HTTPResponse: rsp,
 	}

@@ -1530,6 +1530,12 @@ type ListRegistriesParams struct {
 	Name     string    `form:"name,omitempty" json:"name,omitempty"`
 }
 
+// WatchReplicationParams defines parameters for WatchReplication.
+type WatchReplicationParams struct {
+	// PolicyID Executions and drift of one policy only; absent: of all
+	PolicyID int64 `form:"policy_id,omitempty" json:"policy_id,omitempty"`
+}
+
 // ListReplicationExecutionsParams defines parameters for ListReplicationExecutions.
 type ListReplicationExecutionsParams struct {
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
@@ -1561,6 +1567,11 @@ type ListReplicationTasksParams struct {
 	Sort         Sort   `form:"sort,omitempty" json:"sort,omitempty"`
 	Status       string `form:"status,omitempty" json:"status,omitempty"`
 	ResourceType string `form:"resource_type,omitempty" json:"resource_type,omitempty"`
+}
+
+// FollowReplicationLogParams defines parameters for FollowReplicationLog.
+type FollowReplicationLogParams struct {
+	LastEventID int64 `json:"Last-Event-ID,omitempty"`
 }
 
 // PlanReplicationParams defines parameters for PlanReplication.
@@ -1952,6 +1963,9 @@ type ServerInterface interface {
 	// (GET /replication/adapters)
 	ListRegistryProviderTypes(w http.ResponseWriter, r *http.Request)
 
+	// (GET /replication/events)
+	WatchReplication(w http.ResponseWriter, r *http.Request, params WatchReplicationParams)
+
 	// (GET /replication/executions)
 	ListReplicationExecutions(w http.ResponseWriter, r *http.Request, params ListReplicationExecutionsParams)
 
@@ -1975,6 +1989,9 @@ type ServerInterface interface {
 
 	// (GET /replication/executions/{id}/tasks/{task_id}/log)
 	GetReplicationLog(w http.ResponseWriter, r *http.Request, id ID, taskID TaskID)
+
+	// (GET /replication/executions/{id}/tasks/{task_id}/log/events)
+	FollowReplicationLog(w http.ResponseWriter, r *http.Request, id ID, taskID TaskID, params FollowReplicationLogParams)
 
 	// (POST /replication/executions/{id}/tasks/{task_id}/retry)
 	RetryReplicationTask(w http.ResponseWriter, r *http.Request, id ID, taskID TaskID)
@@ -4989,6 +5006,39 @@ func (siw *ServerInterfaceWrapper) ListRegistryProviderTypes(w http.ResponseWrit
 	handler.ServeHTTP(w, r)
 }
 
+// WatchReplication operation middleware
+func (siw *ServerInterfaceWrapper) WatchReplication(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params WatchReplicationParams
+
+	// ------------- Optional query parameter "policy_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "policy_id", r.URL.Query(), &params.PolicyID, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "policy_id"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "policy_id", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.WatchReplication(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListReplicationExecutions operation middleware
 func (siw *ServerInterfaceWrapper) ListReplicationExecutions(w http.ResponseWriter, r *http.Request) {
 
@@ -5344,6 +5394,65 @@ func (siw *ServerInterfaceWrapper) GetReplicationLog(w http.ResponseWriter, r *h
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetReplicationLog(w, r, id, taskID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// FollowReplicationLog operation middleware
+func (siw *ServerInterfaceWrapper) FollowReplicationLog(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "task_id" -------------
+	var taskID TaskID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "task_id", r.PathValue("task_id"), &taskID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "task_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params FollowReplicationLogParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Last-Event-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+		var LastEventID int64
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Last-Event-ID", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int64"})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Last-Event-ID", Err: err})
+			return
+		}
+
+		params.LastEventID = LastEventID
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FollowReplicationLog(w, r, id, taskID, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -6736,6 +6845,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/registries/{id}/info", wrapper.GetRegistryInfo)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/replication/adapterinfos", wrapper.ListRegistryProviderInfos)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/replication/adapters", wrapper.ListRegistryProviderTypes)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/replication/events", wrapper.WatchReplication)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/replication/executions", wrapper.ListReplicationExecutions)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/replication/executions", wrapper.StartReplication)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/replication/executions/{id}", wrapper.GetReplicationExecution)
@@ -6744,6 +6854,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/replication/executions/{id}/retry", wrapper.RetryReplication)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/replication/executions/{id}/tasks", wrapper.ListReplicationTasks)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/replication/executions/{id}/tasks/{task_id}/log", wrapper.GetReplicationLog)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/replication/executions/{id}/tasks/{task_id}/log/events", wrapper.FollowReplicationLog)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/replication/executions/{id}/tasks/{task_id}/retry", wrapper.RetryReplicationTask)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/replication/plan", wrapper.PlanReplication)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/replication/policies", wrapper.ListReplicationPolicies)
@@ -9164,6 +9275,74 @@ func (response ListRegistryProviderTypesdefaultJSONResponse) VisitListRegistryPr
 	return err
 }
 
+type WatchReplicationRequestObject struct {
+	Params WatchReplicationParams
+}
+
+type WatchReplicationResponseObject interface {
+	VisitWatchReplicationResponse(w http.ResponseWriter) error
+}
+
+type WatchReplication200TextEventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response WatchReplication200TextEventStreamResponse) VisitWatchReplicationResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type WatchReplicationdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response WatchReplicationdefaultJSONResponse) VisitWatchReplicationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListReplicationExecutionsRequestObject struct {
 	Params ListReplicationExecutionsParams
 }
@@ -9483,6 +9662,76 @@ type GetReplicationLogdefaultJSONResponse struct {
 }
 
 func (response GetReplicationLogdefaultJSONResponse) VisitGetReplicationLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FollowReplicationLogRequestObject struct {
+	ID     ID     `json:"id"`
+	TaskID TaskID `json:"task_id"`
+	Params FollowReplicationLogParams
+}
+
+type FollowReplicationLogResponseObject interface {
+	VisitFollowReplicationLogResponse(w http.ResponseWriter) error
+}
+
+type FollowReplicationLog200TextEventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response FollowReplicationLog200TextEventStreamResponse) VisitFollowReplicationLogResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type FollowReplicationLogdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response FollowReplicationLogdefaultJSONResponse) VisitFollowReplicationLogResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -11108,6 +11357,9 @@ type StrictServerInterface interface {
 	// (GET /replication/adapters)
 	ListRegistryProviderTypes(ctx context.Context, request ListRegistryProviderTypesRequestObject) (ListRegistryProviderTypesResponseObject, error)
 
+	// (GET /replication/events)
+	WatchReplication(ctx context.Context, request WatchReplicationRequestObject) (WatchReplicationResponseObject, error)
+
 	// (GET /replication/executions)
 	ListReplicationExecutions(ctx context.Context, request ListReplicationExecutionsRequestObject) (ListReplicationExecutionsResponseObject, error)
 
@@ -11131,6 +11383,9 @@ type StrictServerInterface interface {
 
 	// (GET /replication/executions/{id}/tasks/{task_id}/log)
 	GetReplicationLog(ctx context.Context, request GetReplicationLogRequestObject) (GetReplicationLogResponseObject, error)
+
+	// (GET /replication/executions/{id}/tasks/{task_id}/log/events)
+	FollowReplicationLog(ctx context.Context, request FollowReplicationLogRequestObject) (FollowReplicationLogResponseObject, error)
 
 	// (POST /replication/executions/{id}/tasks/{task_id}/retry)
 	RetryReplicationTask(ctx context.Context, request RetryReplicationTaskRequestObject) (RetryReplicationTaskResponseObject, error)
@@ -12975,6 +13230,32 @@ func (sh *strictHandler) ListRegistryProviderTypes(w http.ResponseWriter, r *htt
 	}
 }
 
+// WatchReplication operation middleware
+func (sh *strictHandler) WatchReplication(w http.ResponseWriter, r *http.Request, params WatchReplicationParams) {
+	var request WatchReplicationRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.WatchReplication(ctx, request.(WatchReplicationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WatchReplication")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(WatchReplicationResponseObject); ok {
+		if err := validResponse.VisitWatchReplicationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListReplicationExecutions operation middleware
 func (sh *strictHandler) ListReplicationExecutions(w http.ResponseWriter, r *http.Request, params ListReplicationExecutionsParams) {
 	var request ListReplicationExecutionsRequestObject
@@ -13185,6 +13466,34 @@ func (sh *strictHandler) GetReplicationLog(w http.ResponseWriter, r *http.Reques
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetReplicationLogResponseObject); ok {
 		if err := validResponse.VisitGetReplicationLogResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// FollowReplicationLog operation middleware
+func (sh *strictHandler) FollowReplicationLog(w http.ResponseWriter, r *http.Request, id ID, taskID TaskID, params FollowReplicationLogParams) {
+	var request FollowReplicationLogRequestObject
+
+	request.ID = id
+	request.TaskID = taskID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.FollowReplicationLog(ctx, request.(FollowReplicationLogRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FollowReplicationLog")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(FollowReplicationLogResponseObject); ok {
+		if err := validResponse.VisitFollowReplicationLogResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -1,0 +1,76 @@
+// What stands around all pages: language, theme, what was read from the server, and who
+// is logged in.
+import { QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { App as Widgets, ConfigProvider } from "antd";
+import { lazy, Suspense, useEffect, useState } from "react";
+import { BrowserRouter, Navigate, Route, Routes } from "react-router";
+import { ApiError, UnreachableError } from "./api/client";
+import { Frame } from "./frame";
+import { nonce } from "./nonce";
+import { Crash } from "./parts/crash";
+import { Loading } from "./parts/loading";
+import { NotFound } from "./parts/results";
+import { useSettings } from "./settings";
+import "./style.css";
+import { themeOf } from "./theme";
+import { loadTongue, TongueContext, type Tongue } from "./words";
+
+const SignInPage = lazy(() => import("./pages/signIn"));
+const OverviewPage = lazy(() => import("./pages/overview"));
+const RegistriesPage = lazy(() => import("./pages/registries"));
+const ReplicationsPage = lazy(() => import("./pages/replications"));
+const ExecutionPage = lazy(() => import("./pages/execution"));
+
+const client = new QueryClient({
+  queryCache: new QueryCache(),
+  defaultOptions: {
+    queries: {
+      staleTime: 5_000,
+      refetchOnWindowFocus: false, // the server says what changes
+      // What the server has refused it refuses again.
+      retry: (failures, error) => error instanceof UnreachableError ? failures < 2 : !(error instanceof ApiError) || (error.status >= 500 && failures < 2),
+    },
+  },
+});
+
+export function App({ first }: { first: Tongue }) {
+  const { language, dark } = useSettings();
+  const [tongue, setTongue] = useState(first);
+  useEffect(() => {
+    let wanted = true;
+    void loadTongue(language).then((loaded) => { if (wanted) setTongue(loaded); });
+    return () => { wanted = false; };
+  }, [language]);
+  useEffect(() => {
+    document.documentElement.lang = tongue.tag;
+    document.documentElement.dataset.theme = dark ? "dark" : "light";
+  }, [tongue, dark]);
+  return (
+    <TongueContext value={tongue}>
+      <ConfigProvider locale={tongue.widgets} theme={themeOf(dark)} csp={{ nonce }} button={{ autoInsertSpace: false }}>
+        <Widgets className="app" message={{ maxCount: 3 }}>
+          <QueryClientProvider client={client}>
+            <Crash>
+              <BrowserRouter>
+                <Suspense fallback={<Loading />}>
+                  <Routes>
+                    <Route path="/account/sign-in" element={<SignInPage />} />
+                    <Route element={<Frame />}>
+                      <Route path="/" element={<Navigate to="/harbor/overview" replace />} />
+                      <Route path="/harbor" element={<Navigate to="/harbor/overview" replace />} />
+                      <Route path="/harbor/overview" element={<OverviewPage />} />
+                      <Route path="/harbor/registries" element={<RegistriesPage />} />
+                      <Route path="/harbor/replications" element={<ReplicationsPage />} />
+                      <Route path="/harbor/replications/:id/tasks" element={<ExecutionPage />} />
+                      <Route path="*" element={<NotFound />} />
+                    </Route>
+                  </Routes>
+                </Suspense>
+              </BrowserRouter>
+            </Crash>
+          </QueryClientProvider>
+        </Widgets>
+      </ConfigProvider>
+    </TongueContext>
+  );
+}

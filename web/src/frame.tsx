@@ -1,0 +1,165 @@
+// What stands around each page: navigation, who is logged in, what everybody should know.
+import { ClusterOutlined, DashboardOutlined, DownOutlined, MenuOutlined, SwapOutlined, UserOutlined } from "@ant-design/icons";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { Alert, Button, Drawer, Dropdown, Grid, Layout, Menu, Modal, Typography } from "antd";
+import { Suspense, useEffect, useState, type ReactNode } from "react";
+import { Link, Navigate, Outlet, useLocation, useNavigate } from "react-router";
+import { ApiError, logout, whenSessionEnds, type User } from "./api/client";
+import { useLiveUpdates } from "./api/events";
+import { queries } from "./api/queries";
+import { LanguageChooser, ThemeChooser } from "./parts/choosers";
+import { Failure } from "./parts/failure";
+import { Loading } from "./parts/loading";
+import { NotAllowed } from "./parts/results";
+import { SignInForm } from "./parts/signInForm";
+import { useWords } from "./words";
+
+export function Frame() {
+  const user = useQuery(queries.user());
+  const location = useLocation();
+  if (user.data !== undefined) return <Inside user={user.data} />;
+  if (user.error instanceof ApiError && user.error.status === 401) {
+    const here = location.pathname + location.search;
+    const wanted = here === "/" || here === "/harbor/overview" ? "" : `?redirect_url=${encodeURIComponent(here)}`;
+    return <Navigate to={`/account/sign-in${wanted}`} replace />;
+  }
+  if (user.error !== null) return <div style={{ padding: 24 }}><Failure error={user.error} retry={() => void user.refetch()} /></div>;
+  return <Loading />;
+}
+
+function Inside({ user }: { user: User }) {
+  const words = useWords();
+  const wide = Grid.useBreakpoint().lg ?? true;
+  const [open, setOpen] = useState(false);
+  const [ended, setEnded] = useState(false);
+  const [login, setLogin] = useState(0); // how often somebody logged in again
+  const client = useQueryClient();
+  const location = useLocation();
+  const main = useEffectOnNavigation();
+  useEffect(() => {
+    whenSessionEnds(() => setEnded(true));
+    return () => whenSessionEnds(() => undefined);
+  }, []);
+  useEffect(() => setOpen(false), [location.pathname]);
+  const again = () => {
+    setEnded(false);
+    setLogin((n) => n + 1);
+    void client.invalidateQueries();
+  };
+  const navigation = <Navigation />;
+  return (
+    <Layout className="frame">
+      <a className="skip" href="#content">{words.nav.skip}</a>
+      <Layout.Header className="frame-header">
+        {!wide && <Button type="text" icon={<MenuOutlined />} aria-label={words.nav.menu} aria-expanded={open} onClick={() => setOpen(true)} />}
+        <Link className="frame-brand" to="/harbor/overview"><img src="/favicon.svg" alt="" /><span>{words.product}</span></Link>
+        <span className="frame-space" />
+        <LanguageChooser />
+        <ThemeChooser />
+        <UserMenu name={user.username ?? ""} />
+      </Layout.Header>
+      <Layout>
+        {wide
+          ? <Layout.Sider className="frame-side" width={232} theme="light"><div className="frame-side-inner">{navigation}</div></Layout.Sider>
+          : <Drawer open={open} onClose={() => setOpen(false)} placement="left" size={264} title={words.product} styles={{ body: { padding: 0 } }}>{navigation}</Drawer>}
+        <Layout style={{ minWidth: 0 }}>
+          <Banners key={login} live={user.sysadmin_flag === true} />
+          <main id="content" className="frame-content" ref={main} tabIndex={-1}>
+            <Suspense fallback={<Loading />}>{user.sysadmin_flag === true ? <Outlet /> : <NotAllowed />}</Suspense>
+          </main>
+        </Layout>
+      </Layout>
+      <Modal open={ended} title={words.signIn.ended} footer={null} closable={false} keyboard={false} mask={{ closable: false }} destroyOnHidden width={400}>
+        <Typography.Paragraph>{words.signIn.endedText}</Typography.Paragraph>
+        <SignInForm onDone={again} />
+      </Modal>
+    </Layout>
+  );
+}
+
+/** Gives the focus to a page that was gone to, for those who do not see it. */
+function useEffectOnNavigation() {
+  const { pathname } = useLocation();
+  const [element, setElement] = useState<HTMLElement | null>(null);
+  const [shown, setShown] = useState(pathname);
+  useEffect(() => {
+    if (pathname === shown) return;
+    setShown(pathname);
+    element?.focus({ preventScroll: true });
+    scrollTo(0, 0);
+  }, [pathname, shown, element]);
+  return setElement;
+}
+
+function Navigation() {
+  const words = useWords();
+  const { pathname } = useLocation();
+  const { data: system } = useQuery(queries.system());
+  const item = (path: string, icon: ReactNode, text: string) => ({ key: path, icon, label: <Link to={path}>{text}</Link> });
+  const items = [
+    item("/harbor/overview", <DashboardOutlined />, words.nav.overview),
+    {
+      type: "group" as const, key: "administration", label: words.nav.administration, children: [
+        item("/harbor/registries", <ClusterOutlined />, words.nav.registries),
+        item("/harbor/replications", <SwapOutlined />, words.nav.replications),
+      ],
+    },
+  ];
+  const selected = ["/harbor/overview", "/harbor/registries", "/harbor/replications"].filter((path) => pathname.startsWith(path));
+  return (
+    <>
+      <nav aria-label={words.nav.main}><Menu mode="inline" items={items} selectedKeys={selected} style={{ borderInlineEnd: 0, background: "transparent" }} /></nav>
+      {system?.harbor_version != null && (
+        <Typography.Text type="secondary" className="frame-version">{words.nav.version(ownVersion(system.harbor_version))}</Typography.Text>
+      )}
+    </>
+  );
+}
+
+/** The server tells Harbor's version with its own behind it. */
+function ownVersion(version: string): string {
+  return version.replace(/^.*-lighterage\./, "");
+}
+
+function UserMenu({ name }: { name: string }) {
+  const words = useWords();
+  const client = useQueryClient();
+  const navigate = useNavigate();
+  const leave = async () => {
+    await logout();
+    await navigate("/account/sign-in", { replace: true });
+    client.clear();
+  };
+  return (
+    <Dropdown trigger={["click"]} menu={{ items: [{ key: "out", label: words.nav.logOut, onClick: () => void leave() }] }}>
+      <Button type="text" icon={<UserOutlined />} aria-label={`${words.nav.account}: ${name}`} data-testid="account">{name} <DownOutlined style={{ fontSize: 10 }} /></Button>
+    </Dropdown>
+  );
+}
+
+function Banners({ live }: { live: boolean }) {
+  return live ? <LiveBanners /> : null;
+}
+
+function LiveBanners() {
+  const words = useWords();
+  const live = useLiveUpdates();
+  const { data: system } = useQuery(queries.system());
+  return (
+    <>
+      {system?.banner_message != null && system.banner_message !== "" && <Alert banner className="frame-banner" type="info" title={bannerText(system.banner_message)} />}
+      {system?.read_only === true && <Alert banner className="frame-banner" type="warning" title={words.nav.readOnly} data-testid="read-only" />}
+      {!live && <Alert banner className="frame-banner" type="warning" title={words.nav.notLive} />}
+    </>
+  );
+}
+
+/** Harbor's portal keeps the banner as JSON with a message in it. */
+function bannerText(text: string): string {
+  try {
+    const parsed = JSON.parse(text) as { message?: unknown };
+    return typeof parsed.message === "string" ? parsed.message : text;
+  } catch {
+    return text;
+  }
+}

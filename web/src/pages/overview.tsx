@@ -1,0 +1,123 @@
+// Overview: is everything where it should be, and if not, which button helps?
+import { CheckCircleFilled, ClockCircleOutlined, CloseCircleFilled, ExclamationCircleFilled, MinusCircleOutlined, QuestionCircleOutlined, SyncOutlined } from "@ant-design/icons";
+import { useMutation, useQueries, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Alert, Button, Table, Tag, Typography, type TableColumnsType } from "antd";
+import type { ReactNode } from "react";
+import { Link, useNavigate } from "react-router";
+import { api, must } from "../api/client";
+import { queries } from "../api/queries";
+import { Failure, Said, useTell } from "../parts/failure";
+import { Nothing, PageHead, Panel } from "../parts/page";
+import { useTongue } from "../words";
+import { isTime } from "../words/format";
+import { standings, type Standing, type StandingState } from "./standing";
+
+export default function OverviewPage() {
+  const { words } = useTongue();
+  const policies = useQuery(queries.policies());
+  const registries = useQuery(queries.registries());
+  const rules = policies.data ?? [];
+  const drifts = useQueries({ queries: rules.map((p) => queries.drift(p.id ?? 0, { page: 1, page_size: 1 })) });
+  const latest = useQueries({ queries: rules.map((p) => queries.executions({ policy_id: p.id ?? 0, page: 1, page_size: 1 })) });
+  const rows = rules.flatMap((p, i) => standings(p, drifts[i]?.data?.data, latest[i]?.data?.data[0], registries.data ?? []));
+  rows.sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || (a.policy.name ?? "").localeCompare(b.policy.name ?? ""));
+  const loaded = policies.isSuccess && registries.isSuccess && drifts.every((d) => !d.isPending) && latest.every((l) => !l.isPending);
+  const columns = useColumns();
+  const bad = rows.filter((r) => r.state === "failing" || r.state === "behind" || r.state === "unknown").length;
+  const error = policies.error ?? registries.error ?? drifts.find((d) => d.error !== null)?.error ?? latest.find((l) => l.error !== null)?.error ?? null;
+  return (
+    <>
+      <PageHead title={words.overview.title} sub={words.overview.intro} />
+      {error !== null && <Failure error={error} retry={() => void policies.refetch()} />}
+      {loaded && rows.length > 0 && (
+        <Alert style={{ marginBottom: 16 }} showIcon type={bad > 0 ? "warning" : "success"} data-testid="verdict"
+          title={bad > 0 ? words.overview.attention(bad) : words.overview.allWell(rows.filter((r) => r.state !== "deactivated").length)} />
+      )}
+      <Panel>
+        <Table<Standing> rowKey="key" columns={columns} dataSource={loaded ? rows : []} loading={!loaded && error === null} size="middle" scroll={{ x: 760 }} pagination={rows.length > 50 ? { pageSize: 50, size: "small" } : false}
+          locale={{
+            emptyText: loaded ? (
+              <Nothing title={words.overview.empty} text={words.overview.emptyText}>
+                <span style={{ display: "inline-flex", gap: 8, flexWrap: "wrap", justifyContent: "center" }}>
+                  <LinkButton primary={(registries.data ?? []).length === 0} to="/harbor/registries?new=1">{words.overview.first}</LinkButton>
+                  <LinkButton primary={(registries.data ?? []).length > 0} to="/harbor/replications?new=1">{words.overview.second}</LinkButton>
+                </span>
+              </Nothing>
+            ) : " ",
+          }} />
+      </Panel>
+    </>
+  );
+}
+
+function LinkButton({ to, primary = false, children }: { to: string; primary?: boolean; children: ReactNode }) {
+  const navigate = useNavigate();
+  return (
+    <Button type={primary ? "primary" : "default"} href={to} onClick={(e) => { e.preventDefault(); void navigate(to); }}>{children}</Button>
+  );
+}
+
+const order: StandingState[] = ["failing", "behind", "unknown", "running", "inSync", "deactivated"];
+
+const looks: Record<StandingState, [color: string, icon: ReactNode]> = {
+  failing: ["error", <CloseCircleFilled key="i" />],
+  behind: ["warning", <ExclamationCircleFilled key="i" />],
+  unknown: ["default", <QuestionCircleOutlined key="i" />],
+  running: ["processing", <SyncOutlined key="i" spin />],
+  inSync: ["success", <CheckCircleFilled key="i" />],
+  deactivated: ["default", <MinusCircleOutlined key="i" />],
+};
+
+function useColumns(): TableColumnsType<Standing> {
+  const { words } = useTongue();
+  return [
+    { title: words.overview.rule, key: "rule", className: "break", render: (_, s) => <Link to={`/harbor/replications?rule=${s.policy.id ?? ""}`}>{s.policy.name}</Link> },
+    { title: words.overview.destination, key: "destination", className: "break", render: (_, s) => (s.registryID === 0 ? words.common.home : s.registryName) },
+    { title: words.overview.state, key: "state", render: (_, s) => <Tag color={looks[s.state][0]} icon={looks[s.state][1]}>{words.overview.states[s.state]}</Tag> },
+    { title: words.overview.detail, key: "detail", render: (_, s) => <Detail standing={s} /> },
+    { title: words.overview.help, key: "help", render: (_, s) => <Help standing={s} /> },
+  ];
+}
+
+function Detail({ standing: s }: { standing: Standing }) {
+  const { words, format } = useTongue();
+  const w = words.overview.details;
+  const lines: ReactNode[] = [];
+  if (s.state === "deactivated") lines.push(w.deactivated);
+  if (s.unhealthy !== undefined) lines.push(<>{w.unhealthy} <Said text={s.unhealthy} /></>);
+  if (s.lastFailed !== undefined) lines.push(<>{w.failed} {s.lastFailed.status_text !== "" && <Said text={s.lastFailed.status_text} />}</>);
+  if (s.drift > 0) lines.push(w.behind(s.drift));
+  if (s.waiting > 0) lines.push(<><ClockCircleOutlined /> {w.waiting(s.waiting)}</>);
+  if (s.state === "running") lines.push(w.running);
+  if (s.state === "unknown") lines.push(s.checkError !== "" ? <>{w.incomplete} <Said text={s.checkError} /></> : isTime(s.verified) ? w.changed : w.never);
+  if (s.state === "inSync") lines.push(s.known > 0 ? w.inSync(s.known) : w.inSyncEmpty);
+  if (isTime(s.verified) && s.state !== "deactivated") {
+    lines.push(<Typography.Text type="secondary" title={format.time(s.verified)}>{w.verified(format.relative(s.verified))}</Typography.Text>);
+  }
+  return <>{lines.map((line, i) => <div key={i}>{line}</div>)}</>;
+}
+
+function Help({ standing: s }: { standing: Standing }) {
+  const { words } = useTongue();
+  const w = words.overview.helps;
+  const tell = useTell();
+  const client = useQueryClient();
+  const id = s.policy.id ?? 0;
+  const verify = useMutation({
+    mutationFn: () => must(api.POST("/replication/policies/{id}/drift", { params: { path: { id } } })),
+    onSuccess: () => tell.done(words.drift.asked), onError: tell.failed, onSettled: () => client.invalidateQueries({ queryKey: ["drift", id] }),
+  });
+  const enable = useMutation({
+    mutationFn: async () => {
+      const now = await must(api.GET("/replication/policies/{id}", { params: { path: { id } } }));
+      await must(api.PUT("/replication/policies/{id}", { params: { path: { id } }, body: { ...now, enabled: true } }));
+    },
+    onSuccess: () => tell.done(words.replications.enabledDone), onError: tell.failed, onSettled: () => client.invalidateQueries({ queryKey: ["policies"] }),
+  });
+  if (s.state === "deactivated") return <Button loading={enable.isPending} onClick={() => enable.mutate()}>{w.enable}</Button>;
+  if (s.unhealthy !== undefined) return <LinkButton to={`/harbor/registries?edit=${s.registryID}`}>{w.registry}</LinkButton>;
+  if (s.lastFailed !== undefined) return <LinkButton to={`/harbor/replications/${s.lastFailed.id ?? ""}/tasks`}>{w.execution}</LinkButton>;
+  if (s.drift > 0) return <LinkButton to={`/harbor/replications?rule=${id}&tab=drift&only=1`}>{w.drift}</LinkButton>;
+  if (s.state === "unknown") return <Button loading={verify.isPending || s.checking} onClick={() => verify.mutate()}>{w.verify}</Button>;
+  return null;
+}

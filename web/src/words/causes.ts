@@ -1,0 +1,58 @@
+// What the server says, in Chinese. It speaks English; the texts that people meet most are
+// known here by their form. What is not known is shown as it is.
+import type { Language } from ".";
+
+type Known = [form: RegExp, chinese: string];
+
+const known: Known[] = [
+  // why a registry cannot be used
+  [/^(?:the registry is unhealthy: )?The host name (.+) is not known\. Check/, "找不到主机名 $1。请检查拼写以及本机的 DNS 服务器。"],
+  [/^(?:the registry is unhealthy: )?The host name (.+) could not be looked up: (.+)\. Check/, "无法解析主机名 $1（$2）。请检查本机的 DNS 服务器。"],
+  [/^(?:the registry is unhealthy: )?(.+) refuses connections\. Check/, "$1 拒绝连接。请检查端口，以及仓库是否正在运行。"],
+  [/^(?:the registry is unhealthy: )?(.+) does not answer\. Check/, "$1 没有应答。请检查地址、两地之间的防火墙以及代理设置。"],
+  [/^(?:the registry is unhealthy: )?There is no network route to (.+)\. Check/, "没有到 $1 的网络路由。请检查地址和网络。"],
+  [/^(?:the registry is unhealthy: )?(.+) wants a credential\. Set/, "$1 要求提供凭据。请填写访问ID和访问密码。"],
+  [/^(?:the registry is unhealthy: )?(.+) refuses the credential of (.+)\. Check/, "$1 拒绝账户 $2 的凭据。请检查访问ID和访问密码，以及该账户是否被停用或已过期。"],
+  [/^(?:the registry is unhealthy: )?(.+) knows the account (.+) but does not let it in/, "$1 认识账户 $2，但拒绝其访问 (403)。请授予推送和拉取权限，并检查本机地址是否被屏蔽。"],
+  [/^(?:the registry is unhealthy: )?(.+) answers that there are too many requests/, "$1 表示请求过多 (429)。它可以访问，请稍后再试。"],
+  [/^(?:the registry is unhealthy: )?(.+) is reachable but in trouble: (.+)\. Look/, "$1 可以访问但出现故障：$2。请查看该仓库自身的日志。"],
+  [/^(?:the registry is unhealthy: )?(.+) answers, but not as a registry \((.+)\)\. Check/, "$1 有应答，但不是镜像仓库（$2）。请检查 URL 和端口。"],
+  [/^(?:the registry is unhealthy: )?(.+) does not answer as a Harbor 2 \((.+)\)\. Check/, "$1 的应答不像 Harbor 2（$2）。请检查 URL；其他仓库请选择提供者 docker-registry。"],
+  [/^(?:the registry is unhealthy: )?(.+) sends us on to (.+)\. Use that as the URL/, "$1 会跳转到 $2。请将其用作 URL。"],
+  [/^(?:the registry is unhealthy: )?(.+) speaks https on this port\. Begin/, "$1 在此端口使用 https。URL 请以 https:// 开头。"],
+  [/^(?:the registry is unhealthy: )?(.+) serves plain http on this port\. Begin/, "$1 在此端口使用 http。URL 请以 http:// 开头。"],
+  [/^(?:the registry is unhealthy: )?(.+) does not speak TLS on this port/, "$1 在此端口不使用 TLS。如果仓库提供的是 http，URL 请以 http:// 开头。"],
+  [/^(?:the registry is unhealthy: )?What listens at (.+) does not speak HTTP/, "$1 上监听的不是 HTTP 服务。请检查端口；如果是 TLS，URL 请以 https:// 开头。"],
+  [/^(?:the registry is unhealthy: )?The certificate of (.+) is signed by an authority that is not trusted/, "$1 的证书由本机不信任的机构签发。请填写目标的 CA 证书，或取消选中“验证远程证书”。"],
+  [/^(?:the registry is unhealthy: )?The certificate of (.+) is for another name: (.+)\. Use/, "$1 的证书属于其他名称：$2。请使用证书中的名称，或重新签发证书。"],
+  [/^(?:the registry is unhealthy: )?The certificate of (.+) has expired or is not valid yet \(valid from (.+) to (.+)\)/, "$1 的证书已过期或尚未生效（有效期 $2 至 $3）。请更新证书，并检查本机时钟。"],
+  [/^(?:the registry is unhealthy: )?TLS with (.+) fails: (.+)\.$/, "与 $1 的 TLS 连接失败：$2。"],
+  [/^(?:the registry is unhealthy: )?(.+) cannot be reached: (.+)\.$/, "无法访问 $1：$2。"],
+
+  // what a form or a button is answered
+  [/^registry (.+) already exists$/, "名为 $1 的目标已存在。请换一个名称。"],
+  [/^the registry (\d+) is referenced by replication policies/, "该目标正被复制规则使用，无法删除。请先删除这些规则或改用其他目标。"],
+  [/^(?:replication )?policy (.+) already exists$/, "名为 $1 的规则已存在。请换一个名称。"],
+  [/^the policy (\d+) is disabled$/, "规则已停用。请先启用规则。"],
+  [/^replication policy (\d+) not found$/, "该规则已不存在。"],
+  [/^replication execution (\d+) not found$/, "该执行记录已不存在。"],
+  [/^registry (\d+) not found$/, "该目标已不存在。"],
+  [/^The system is in read only mode/, "系统处于只读模式，禁止任何修改。"],
+  [/^internal server error$/, "服务器内部错误，详情见服务器日志。"],
+  [/^forbidden/i, "没有权限。"],
+
+  // what executions and drift say of themselves
+  [/^waits until the executions before it have ended/, "等待之前的执行结束：该规则同一时间只运行一个执行。"],
+  [/^the rule was disabled before it began$/, "规则在其开始之前被停用。"],
+  [/^everything at the source was selected: no filter is set$/, "已选择源中的全部内容：未设置过滤器。"],
+];
+
+/** A text of the server in the user's language; undefined: it is only known as it is. */
+export function translated(text: string, language: Language): string | undefined {
+  if (language === "en") return undefined;
+  for (const [form, chinese] of known) {
+    const match = form.exec(text);
+    if (match !== null) return chinese.replace(/\$(\d)/g, (_, n: string) => match[Number(n)] ?? "");
+  }
+  return undefined;
+}
