@@ -32,6 +32,7 @@ func TestADeletionThatNobodyToldOfIsReleasedByTheAPI(t *testing.T) {
 	policy := home.eventRule("all", destination, nil)
 	pushed := ts.Push(t, home.registry(), "library/app", "v1", ts.Image(t, 1, 2, 300))
 	arrives(t, cluster, "library/app", "v1", pushed)
+	ts.Eventually(t, "the server has noted that it arrived", func() bool { return home.executions(policy)[0].Status == "Succeed" })
 	home.Stop()
 	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(c.DataDir, "lighterage.db"))
 	if err != nil {
