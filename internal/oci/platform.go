@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -80,7 +81,17 @@ func PlatformOf(d *ocispec.Platform) (Platform, bool) {
 	if d == nil || d.OS == "" || d.Architecture == "" || d.OS == "unknown" || d.Architecture == "unknown" {
 		return Platform{}, false
 	}
-	return Platform{strings.ToLower(d.OS), strings.ToLower(d.Architecture), strings.ToLower(d.Variant)}.normal(), true
+	return Platform{plain(d.OS), plain(d.Architecture), plain(d.Variant)}.normal(), true
+}
+
+// plain makes foreign text fit for sentences, and for PostgreSQL, which takes no U+0000.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return unicode.ToLower(r)
+	}, text)
 }
 
 // Has reports whether a platform is among them.

@@ -31,6 +31,14 @@ func TestPlatformsAreReadInTheirManyWritings(t *testing.T) {
 	}
 }
 
+func TestAPlatformOfAnImageCanBeWrittenIntoALog(t *testing.T) {
+	t.Parallel()
+	p, known := PlatformOf(&ocispec.Platform{OS: "Linux\x00", Architecture: "amd64\n", Variant: "\x1b"})
+	if !known || p.String() != "linux\uFFFD/amd64\uFFFD/\uFFFD" {
+		t.Errorf("%q, %v", p, known)
+	}
+}
+
 func TestWhatAWishForAPlatformIncludes(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
