@@ -104,7 +104,9 @@ func (a *api) resume(w http.ResponseWriter, r *http.Request, about *request) err
 		return err
 	}
 	about.principal = &s.Principal
-	if !s.Due() || r.Header.Get(backgroundHeader) != "" {
+	// A browser's EventSource sends no headers of ours.
+	stream := r.Header.Get("Accept") == "text/event-stream"
+	if !s.Due() || stream || r.Header.Get(backgroundHeader) != "" {
 		return nil
 	}
 	text, err := a.o.Accounts.ProlongSession(r.Context(), s)
