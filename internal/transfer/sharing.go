@@ -41,7 +41,9 @@ const (
 	// windowSize is how far the fastest destination may be before the slowest. Bytes.
 	windowSize = 1 << 20
 	// sharedMemory bounds all windows of a Sharing.
-	sharedMemory    = 64 << 20
+	sharedMemory = 64 << 20
+	// sharedFeeds bounds their number: each has its own cost beside its window.
+	sharedFeeds     = 1024
 	defaultPatience = 500 * time.Millisecond
 	patienceShare   = 4 // a quarter
 	// lateness is how long nobody waits for a destination that was waited for in vain.
@@ -195,7 +197,7 @@ func (g *Sharing) tooLate(e *Engine) {
 func (g *Sharing) reserve(n int64) bool {
 	for _, feeds := range g.feeds {
 		for _, f := range append([]*feed(nil), feeds...) {
-			if g.memory+n <= sharedMemory {
+			if g.hasRoom(n) {
 				break
 			}
 			if f.kept() {
@@ -203,11 +205,15 @@ func (g *Sharing) reserve(n int64) bool {
 			}
 		}
 	}
-	if g.memory+n > sharedMemory {
+	if !g.hasRoom(n) {
 		return false
 	}
 	g.memory += n
 	return true
+}
+
+func (g *Sharing) hasRoom(n int64) bool {
+	return g.memory+n <= sharedMemory && len(g.feeds) < sharedFeeds
 }
 
 // tidyAll drops what nobody waits for any more, and has those who wait look again.

@@ -143,6 +143,7 @@ func (g *Sharing) unlist(f *feed) {
 		return
 	}
 	g.memory -= int64(len(f.buf))
+	f.lost = nil // nobody finds it any more
 	if feeds = slices.Delete(feeds, i, i+1); len(feeds) == 0 {
 		delete(g.feeds, f.key)
 	} else {
