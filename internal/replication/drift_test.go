@@ -142,6 +142,30 @@ func TestDriftKnowsNothingOfWhatCouldNotBeListed(t *testing.T) {
 	})
 }
 
+func TestDriftKnowsNothingOfARegistryThatHasAnotherURL(t *testing.T) {
+	onBoth(t, func(w *world) {
+		w.run()
+		id := w.policy("all", rule.Manual)
+		a := ts.Image(w.t, 1, 2, 300)
+		w.push("library/app", "v1", a)
+		w.start(id)
+		if d := w.verified(id, false); !d.InSync {
+			w.t.Fatalf("after a run: %+v", d)
+		}
+		other := ts.Distribution(w.t, ts.WithMemory())
+		if err := w.UpdateEndpoint(w.t.Context(), w.endpoint, replication.EndpointUpdate{URL: &other.URL}); err != nil {
+			w.t.Fatal(err)
+		}
+		d, err := w.Drift(w.t.Context(), id)
+		if err != nil || d.InSync || d.Count(replication.NotVerified) != 1 {
+			w.t.Errorf("before anybody looked: %+v, %v", d, err)
+		}
+		if d := w.verified(id, false); d.InSync || d.Count(replication.Missing) != 1 {
+			w.t.Errorf("verified: %+v", d)
+		}
+	})
+}
+
 func TestReconcileFindsWhatNoEventTold(t *testing.T) {
 	onBoth(t, func(w *world) {
 		w.run()

@@ -162,6 +162,15 @@ func (s *Service) UpdateEndpoint(ctx context.Context, id int64, u EndpointUpdate
 		if n, err := result.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, endpointNotFound(id))
 		}
+		if e.URL != old.URL {
+			// What is known is of another registry.
+			_, err := tx.ExecContext(ctx, `UPDATE drift SET state = 'not_verified', is_drift = TRUE, reason = $2, seen_time = $3
+				WHERE registry_id = $1 OR policy_id IN (SELECT id FROM replication_policies WHERE src_registry_id = $1)`,
+				id, "the URL of registry "+e.Name+" was changed since", now)
+			if err != nil {
+				return err
+			}
+		}
 		if e.Status == Healthy {
 			return s.hasten(ctx, tx, id)
 		}
