@@ -47,9 +47,10 @@ func (s *Service) watchReconcile(ctx context.Context) {
 		err := s.reconcileDue(ctx, first)
 		if err != nil && ctx.Err() == nil {
 			s.log.Error("event rules are not compared with their destinations", "error", err)
-			return
 		}
-		first = false
+		if _, others := errors.AsType[*brokenRules](err); err == nil || others {
+			first = false
+		}
 	})
 }
 
@@ -57,7 +58,8 @@ func (s *Service) watchReconcile(ctx context.Context) {
 // the interval, or of all at the start. What several servers ask for is done once.
 func (s *Service) reconcileDue(ctx context.Context, all bool) error {
 	rules, err := s.eventRules(ctx)
-	if err != nil {
+	broken, some := errors.AsType[*brokenRules](err)
+	if err != nil && !some {
 		return err
 	}
 	for _, r := range rules {
@@ -81,6 +83,9 @@ func (s *Service) reconcileDue(ctx context.Context, all bool) error {
 		if err != nil {
 			return fmt.Errorf("replication policy %s: %w", r.Name, err)
 		}
+	}
+	if some {
+		return broken
 	}
 	return nil
 }

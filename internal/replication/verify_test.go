@@ -206,3 +206,15 @@ func TestAVerificationGivesWayToItsRule(t *testing.T) {
 		}
 	})
 }
+
+func TestARuleThatCannotBeUnderstoodDoesNotKeepOthersFromBeingCompared(t *testing.T) {
+	onBoth(t, func(w *world) {
+		broken := w.policy("broken", rule.EventBased)
+		w.write(`UPDATE replication_policies SET filters = '[{"type":"name","value":"a{b"}]' WHERE id = $1`, broken)
+		good := w.policy("good", rule.EventBased)
+		w.reconcile = time.Hour
+		w.open()
+		w.run()
+		ts.Eventually(w.t, "the other rule is compared", func() bool { return w.asked(good) == 1 })
+	})
+}
