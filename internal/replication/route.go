@@ -45,9 +45,18 @@ func (r Route) now() time.Time {
 // Bounds on the work that a plan has under way. The clients' own limits for
 // their hosts are the ones that usually count; these bound memory.
 const (
-	repositoriesAtOnce = 32
-	questionsAtOnce    = 128
+	repositoriesAtOnce = 32   // for one destination
+	questionsAtOnce    = 128  // for one destination
+	repositoriesAhead  = 4096 // that wait for a slow one of several destinations
 )
+
+// room is what planning for one destination may have under way: a destination that
+// does not answer takes none of the others'.
+type room struct{ repositories, questions chan struct{} }
+
+func newRoom() room {
+	return room{make(chan struct{}, repositoriesAtOnce), make(chan struct{}, questionsAtOnce)}
+}
 
 // Plan says what running the rule now would do, repository by repository, in
 // the order in which answers come, and for each destination by itself. A rule that may
@@ -98,12 +107,18 @@ func (r Route) planAll(ctx context.Context, matcher *rule.Matcher, plans chan<- 
 	if r.Rule.NamesCollide() {
 		deliver = held.add
 	}
-	questions := make(chan struct{}, questionsAtOnce)
 	var group errgroup.Group
-	group.SetLimit(repositoriesAtOnce)
 	// The source's list takes a few round trips: one with the destination fits in.
 	var greeting sync.WaitGroup
 	routes := r.each()
+	rooms := make([]room, len(routes))
+	for i := range rooms {
+		rooms[i] = newRoom()
+	}
+	group.SetLimit(repositoriesAtOnce)
+	if len(routes) > 1 {
+		group.SetLimit(repositoriesAhead)
+	}
 	deliver = gather(ctx, len(routes), deliver)
 	for _, to := range routes {
 		greeting.Go(func() { to.Destination.Adapter.Client().Greet(ctx) })
@@ -141,13 +156,19 @@ func (r Route) planAll(ctx context.Context, matcher *rule.Matcher, plans chan<- 
 		if len(selected.Items) == 0 {
 			continue
 		}
-		for _, to := range routes {
+		for i, to := range routes {
 			plan := selected
 			plan.Items = slices.Clone(selected.Items)
 			plan.DestinationID = to.Destination.ID
 			group.Go(func() error {
+				select {
+				case rooms[i].repositories <- struct{}{}:
+					defer func() { <-rooms[i].repositories }()
+				case <-ctx.Done():
+					return context.Cause(ctx)
+				}
 				if plan.DestinationRepository, plan.Err = to.destinationRepository(plan.SourceRepository); plan.Err == nil {
-					plan.Err = to.compare(ctx, plan.SourceRepository, plan.DestinationRepository, pointers(plan.Items), questions)
+					plan.Err = to.compare(ctx, plan.SourceRepository, plan.DestinationRepository, pointers(plan.Items), rooms[i].questions)
 				}
 				return deliver(plan)
 			})

@@ -52,6 +52,35 @@ func plan(t *testing.T, r replication.Route) []replication.RepositoryPlan {
 	return plans
 }
 
+func TestADestinationThatDoesNotAnswerKeepsNoPlanOfOthersBack(t *testing.T) {
+	t.Parallel()
+	const repositories = 40 // more than are planned at once
+	source, hanging, healthy := ts.Distribution(t, ts.WithMemory()), ts.Distribution(t, ts.WithMemory()), ts.Distribution(t, ts.WithMemory())
+	image := ts.Image(t, 1, 1, 100)
+	for i := range repositories {
+		ts.Push(t, source, fmt.Sprintf("library/app%d", i), "v1", image)
+	}
+	hold := ts.NewHold()
+	t.Cleanup(hold.Release)
+	hanging.Faults.Add(ts.Fault{Do: hold.Before()})
+	r := replication.Route{Rule: rule.Rule{Override: true}, Source: side(t, source), Destination: side(t, hanging), More: []*replication.Side{side(t, healthy)}}
+	r.Destination.ID, r.More[0].ID = 1, 2
+	planned := map[int64]int{}
+	for p, err := range r.Plan(t.Context()) {
+		if err != nil || p.Err != nil {
+			t.Fatal(err, p.Err)
+		}
+		if planned[p.DestinationID]++; planned[2] == repositories {
+			hold.Release()
+		} else if planned[1] > 0 {
+			t.Fatal("the one that does not answer had to, before all was planned for the other")
+		}
+	}
+	if planned[1] != repositories || planned[2] != repositories {
+		t.Errorf("planned: %v", planned)
+	}
+}
+
 // hooks keep books in memory.
 type hooks struct {
 	mu       sync.Mutex
