@@ -18,7 +18,11 @@ import (
 // not use.
 type Bandwidth struct {
 	streams *semaphore.Weighted
+	*flow
+}
 
+// flow is what all lanes of a limit share.
+type flow struct {
 	mu   sync.Mutex
 	rate int64     // bytes per second, 0: no limit
 	next time.Time // when all bytes so far have had their time
@@ -52,7 +56,16 @@ func NewBandwidth(bytesPerSecond int64) *Bandwidth {
 // NewAdjustable returns a limit in bytes per second that SetRate can change. It is
 // never nil; without a positive number it lets everything through for the time being.
 func NewAdjustable(bytesPerSecond int64) *Bandwidth {
-	return &Bandwidth{streams: semaphore.NewWeighted(mostStreams), rate: max(bytesPerSecond, 0)}
+	return &Bandwidth{semaphore.NewWeighted(mostStreams), &flow{rate: max(bytesPerSecond, 0)}}
+}
+
+// Lane returns the same limit with places for streams of its own, so that those of a
+// lane that hardly move do not keep out the streams of another.
+func (b *Bandwidth) Lane() *Bandwidth {
+	if b == nil {
+		return nil
+	}
+	return &Bandwidth{semaphore.NewWeighted(mostStreams), b.flow}
 }
 
 // SetRate changes the limit, for streams under way too; without a positive number

@@ -196,6 +196,39 @@ func TestFewStreamsShareLittle(t *testing.T) {
 	}
 }
 
+func TestLanesShareTheBytesAndNotThePlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const rate = 1000
+		b := pace.NewBandwidth(rate)
+		stuck, moving := b.Lane(), b.Lane()
+		for range 8 {
+			if _, err := stuck.Enter(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		leave, err := moving.Enter(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer leave()
+		start := time.Now()
+		for range 5 {
+			for _, lane := range []*pace.Bandwidth{stuck, moving} {
+				if err := lane.Wait(t.Context(), rate); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if took := time.Since(start); took < 9500*time.Millisecond || took > 10500*time.Millisecond {
+			t.Errorf("10 s worth of bytes in two lanes took %s", took)
+		}
+		b.SetRate(0)
+		if moving.Rate() != 0 {
+			t.Error("a lane has another rate than its limit")
+		}
+	})
+}
+
 func TestWaitingForAPlaceEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stopped := errors.New("stopped")

@@ -48,6 +48,19 @@ type sharedBandwidth struct {
 	servers map[string]time.Time // others that work within it, and when they were seen last
 	users   int
 	left    time.Time // when the last user left
+	lanes   map[lane]*pace.Bandwidth
+}
+
+// lane is what has places of its own for streams within a limit: a destination that
+// takes hardly anything keeps out no streams to the others, nor another rule's.
+type lane struct{ policy, destination int64 }
+
+// lane returns the limit for one lane. The caller holds the lock.
+func (b *sharedBandwidth) lane(l lane) *pace.Bandwidth {
+	if b.lanes[l] == nil {
+		b.lanes[l] = b.limit.Lane()
+	}
+	return b.lanes[l]
 }
 
 // divide sets this server's part. The caller holds the lock.
@@ -92,12 +105,12 @@ func (b *bandwidths) use(p Policy, destination int64) (limits pace.Limits, fresh
 			if b.limits == nil {
 				b.limits = map[limitOf]*sharedBandwidth{}
 			}
-			shared = &sharedBandwidth{limit: pace.NewAdjustable(rates[i]), whole: rates[i], servers: map[string]time.Time{}}
+			shared = &sharedBandwidth{limit: pace.NewAdjustable(rates[i]), whole: rates[i], servers: map[string]time.Time{}, lanes: map[lane]*pace.Bandwidth{}}
 			b.limits[name] = shared
 			fresh = fresh || rates[i] > 0
 		}
 		shared.users++
-		used[i], limits = shared, append(limits, shared.limit)
+		used[i], limits = shared, append(limits, shared.lane(lane{p.ID, destination}))
 	}
 	return limits, fresh, func() {
 		b.mu.Lock()
