@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -51,11 +52,40 @@ func pushedAt(a registry.Artifact, reference string) time.Time {
 	return a.TagTimes[reference]
 }
 
-// newest is when the last of some references came to stand for an artifact; zero when
-// that is not known of one of them.
-func newest(a registry.Artifact, references []string) (last time.Time) {
+// wantedSince is since when a rule may have wanted what a reference stands for: since it was
+// pushed, or, when the rule waits for a signature, since the last accessory came, which may
+// be that; zero when not known.
+func wantedSince(m *rule.Matcher, a registry.Artifact, reference string) time.Time {
+	last := pushedAt(a, reference)
+	if !m.SignedOnly() || last.IsZero() {
+		return last
+	}
+	for _, accessory := range a.Accessories {
+		at := a.AccessoryTimes[accessory]
+		if at.IsZero() {
+			return at
+		}
+		if at.After(last) {
+			last = at
+		}
+	}
+	return last
+}
+
+// accessoryWantedSince is wantedSince for an accessory of an artifact that goes by some
+// references. One of which no time is told came with what it belongs to. What waits for a
+// signature goes with all that belongs to it, as when an event tells of the signature.
+func accessoryWantedSince(m *rule.Matcher, a registry.Artifact, accessory string, references []string) time.Time {
+	if m.SignedOnly() {
+		return newest(references, func(reference string) time.Time { return wantedSince(m, a, reference) })
+	}
+	return cmp.Or(a.AccessoryTimes[accessory], newest(references, func(reference string) time.Time { return pushedAt(a, reference) }))
+}
+
+// newest is the last of the times of some references; zero when one of them is not known.
+func newest(references []string, of func(reference string) time.Time) (last time.Time) {
 	for _, reference := range references {
-		at := pushedAt(a, reference)
+		at := of(reference)
 		if at.IsZero() {
 			return at
 		}

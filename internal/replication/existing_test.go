@@ -189,3 +189,43 @@ func TestSinceWhenARuleFollowsEvents(t *testing.T) {
 		}
 	})
 }
+
+// What is signed while nobody looks is as if it had been pushed then.
+func TestWhatWasSignedSinceARuleFollowsEventsCounts(t *testing.T) {
+	onBoth(t, func(w *world) {
+		w.run()
+		image, unsigned := ts.Image(w.t, 1, 1, 100), ts.Image(w.t, 2, 1, 100)
+		sbom, signature := ts.Referrer(w.t, image, "application/spdx+json", 1), ts.CosignSignature(w.t, image)
+		early, notation := ts.Image(w.t, 3, 1, 100), ts.Referrer(w.t, ts.Image(w.t, 3, 1, 100), "application/vnd.cncf.notary.signature", 3)
+		attach := func(tag string, a *ts.Artifact, name string) {
+			w.home.belongs("library/app", tag, a)
+			w.home.stamp("library/app", a.Digest.String(), w.now())
+			w.silently("library/app", name, a)
+		}
+		w.push("library/app", "early", early)
+		attach("early", notation, "")
+		attach("v1", sbom, "")
+		w.push("library/app", "unsigned", unsigned)
+		w.before("library/app", "v1", image, time.Hour)
+		policy := w.policy("signed", rule.EventBased)
+		w.signedOnly(policy)
+		if d := w.reconciled(policy); !d.InSync || d.Count(replication.InSync) != 0 {
+			w.t.Errorf("before the signature: %+v", d)
+		}
+		w.change(policy, func(p *replication.Policy) { p.Enabled = false })
+		attach("v1", signature, ts.CosignTag(image.Digest))
+		w.change(policy, func(p *replication.Policy) { p.Enabled = true })
+		w.reconciled(policy)
+		for reference, there := range map[string]bool{
+			"v1": true, ts.CosignTag(image.Digest): true, sbom.Digest.String(): true,
+			"unsigned": false, "early": false, notation.Digest.String(): false,
+		} {
+			if got := w.at("library/app", reference) != ""; got != there {
+				w.t.Errorf("%s is there: %v", reference, got)
+			}
+		}
+		if d := w.reconciled(policy); !d.InSync {
+			w.t.Errorf("after the signature: %+v", d)
+		}
+	})
+}

@@ -1,7 +1,6 @@
 package replication
 
 import (
-	"cmp"
 	"strings"
 	"time"
 
@@ -45,7 +44,7 @@ func selectItems(listing registry.Listing, matcher *rule.Matcher, now time.Time,
 			tags = []string{a.Digest}
 		}
 		for _, tag := range tags {
-			add(Item{Reference: tag, Digest: a.Digest, Size: a.Size, pushed: pushedAt(a, tag), kind: strings.ToLower(a.Type)})
+			add(Item{Reference: tag, Digest: a.Digest, Size: a.Size, pushed: wantedSince(matcher, a, tag), kind: strings.ToLower(a.Type)})
 		}
 		if resourceType(a.Type) == resourceArtifact {
 			plan.ResourceType = resourceArtifact
@@ -55,8 +54,7 @@ func selectItems(listing registry.Listing, matcher *rule.Matcher, now time.Time,
 		}
 		for _, accessory := range a.Accessories {
 			for _, reference := range attached.of(accessory) {
-				// One of which it is not told came with what it belongs to.
-				pushed := cmp.Or(a.AccessoryTimes[accessory], newest(a, tags))
+				pushed := accessoryWantedSince(matcher, a, accessory, tags)
 				add(Item{Reference: reference, Digest: accessory, Subject: a.Digest, pushed: pushed, kind: kindAccessory})
 			}
 		}

@@ -426,14 +426,14 @@ func newHome(t testing.TB) *homeRegistry {
 	}
 }
 
-// stamp notes when a tag was pushed.
+// stamp notes when a tag, or an accessory by its digest, was pushed.
 func (h *homeRegistry) stamp(repository, tag string, at time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.pushed[repository+" "+tag] = at
 }
 
-// times are when tags were pushed, as far as it was noted.
+// times are when tags or accessories were pushed, as far as it was noted.
 func (h *homeRegistry) times(repository string, tags []string) map[string]time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -531,6 +531,7 @@ func (h *homeRegistry) Artifacts(ctx context.Context, m *rule.Matcher) iter.Seq2
 					h.mu.Lock()
 					a.Accessories = slices.Clone(h.attached[repository+" "+tag])
 					h.mu.Unlock()
+					a.AccessoryTimes = h.times(repository, a.Accessories)
 					listing.Artifacts = append(listing.Artifacts, a)
 				}
 			}

@@ -46,6 +46,7 @@ type Matcher struct {
 	image     bool // images only
 	bare      bool // no accessories
 	follow    bool // accessories go with what they belong to, which may be left out
+	signed    bool // only what has a signature
 	selection *selection
 }
 
@@ -62,7 +63,7 @@ type labelFilter struct {
 // Compile makes a Matcher of what a rule selects. All of its filters and the wishes of
 // its selection must agree to an artifact. The error is what Rule.Validate says of them.
 func Compile(r Rule) (*Matcher, error) {
-	m := &Matcher{bare: r.Accessories == AccessoriesNone, follow: r.SignedOnly() || len(r.Platforms) > 0}
+	m := &Matcher{bare: r.Accessories == AccessoriesNone, follow: r.SignedOnly() || len(r.Platforms) > 0, signed: r.SignedOnly()}
 	for _, f := range r.Filters {
 		if err := f.Validate(); err != nil {
 			return nil, err
@@ -111,6 +112,10 @@ func (m *Matcher) Match(c Candidate) (tags []string, ok bool) {
 // LeavesAccessories reports whether the rule leaves accessories behind, whatever they
 // belong to.
 func (m *Matcher) LeavesAccessories() bool { return m.bare }
+
+// SignedOnly reports whether the rule wants only what has a signature, which is not for
+// Match to tell.
+func (m *Matcher) SignedOnly() bool { return m.signed }
 
 // MatchTags is Match for what looks at tags alone.
 func (m *Matcher) MatchTags(tags []string) (wanted []string, ok bool) {
