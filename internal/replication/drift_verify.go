@@ -281,7 +281,29 @@ func (v *verification) noteExtras(ctx context.Context, to Route, part []placemen
 			entries = append(entries, *e)
 		}
 	}
-	return v.o.DB.InTx(ctx, func(tx *store.Tx) error { return storeDrift(ctx, tx, entries, v.start) })
+	if len(entries) == 0 {
+		return nil
+	}
+	return v.o.DB.InTx(ctx, func(tx *store.Tx) error {
+		if err := storeDrift(ctx, tx, entries, v.start); err != nil {
+			return err
+		}
+		return v.excuseKept(ctx, tx, to)
+	})
+}
+
+// excuseKept takes out of drift what somebody has decided to keep, also since it was read
+// what is kept. It comes after the rows were written, so that whoever decides meanwhile
+// either is seen here or finds them.
+func (v *verification) excuseKept(ctx context.Context, tx *store.Tx, to Route) error {
+	_, err := tx.ExecContext(ctx, `UPDATE drift SET is_drift = FALSE, reason = $3 WHERE policy_id = $1 AND registry_id = $2 AND state = 'extra' AND is_drift
+		AND EXISTS (SELECT 1 FROM placements p WHERE p.kept AND p.registry_id = drift.registry_id AND p.repository = drift.dest_repository
+			AND p.reference = drift.reference AND p.digest = drift.dest_digest AND p.policy_id = drift.policy_id)`,
+		v.policy.ID, to.Destination.ID, keptReason)
+	if err != nil {
+		return fmt.Errorf("look what is to stay at %s: %w", to.Destination.Name, err)
+	}
+	return nil
 }
 
 // extra looks whether something that the rule put at the destination is still there,

@@ -189,6 +189,41 @@ func TestWhatIsDiscardedStays(t *testing.T) {
 	})
 }
 
+// A verification that has read what is to be deleted before it was discarded does not ask
+// for it again, nor delete it.
+func TestWhatIsDiscardedDuringAVerificationStays(t *testing.T) {
+	onBoth(t, func(w *world) {
+		policy, held, _ := w.vanished(3)
+		w.cap = nil // nothing of it would wait
+		w.restart()
+		hold := ts.NewHold()
+		w.t.Cleanup(hold.Release)
+		w.cluster.Faults.Add(ts.Fault{Path: "/v2/library/app/manifests/v1", Do: hold.Before()})
+		number, err := w.Reconcile(w.t.Context(), policy)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		ts.Eventually(w.t, "the destination is looked at", func() bool { return hold.Waiting() > 0 })
+		if err := w.Stop(w.t.Context(), held.ID); err != nil {
+			w.t.Fatal(err)
+		}
+		hold.Release()
+		d := w.answered(policy, number)
+		w.settled()
+		if !d.InSync || d.Count(replication.Extra) != 3 || len(w.heldExecutions(policy)) != 0 {
+			w.t.Errorf("after it was discarded: %+v", d)
+		}
+		if _, items, err := w.RepairDrift(w.t.Context(), policy); err != nil || items != 0 {
+			w.t.Errorf("a repair has %d items, %v", items, err)
+		}
+		for _, tag := range []string{"v1", "v2", "v3"} {
+			if w.at("library/app", tag) == "" {
+				w.t.Errorf("%s is gone", tag)
+			}
+		}
+	})
+}
+
 func TestAListThatWasLookedAtDoesNotGrow(t *testing.T) {
 	onBoth(t, func(w *world) {
 		policy, held, _ := w.vanished(2)
