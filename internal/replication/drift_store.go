@@ -101,6 +101,9 @@ func driftOfTask(ctx context.Context, tx *store.Tx, policy int64, t Task, troubl
 			}
 			e.State, e.Drift, e.DestinationDigest, e.Reason = Different, true, item.found.Digest().String(), item.Reason
 		case Deleted, Absent, Foreign:
+			if item.pinned() {
+				continue // as above: the rule may want it by now
+			}
 			gone = append(gone, e)
 			continue
 		case Lost:

@@ -538,3 +538,35 @@ func TestAKeptPlanForSomePlatformsIsDoneAsItWasShown(t *testing.T) {
 		}
 	})
 }
+
+// What a plan left out may be wanted since: that it is missing is known and stays known.
+func TestAnOldPlanForgetsNoDriftThatWasFoundSince(t *testing.T) {
+	onBoth(t, func(w *world) {
+		policy := w.policy("signed", rule.Manual)
+		w.signedOnly(policy)
+		signed, later := ts.Image(w.t, 1, 1, 100), ts.Image(w.t, 2, 1, 100)
+		w.push("library/app", "signed", signed)
+		w.push("library/app", ts.CosignTag(signed.Digest), ts.CosignSignature(w.t, signed))
+		w.push("library/app", "later", later)
+		p := w.keep(policy)
+		w.push("library/app", ts.CosignTag(later.Digest), ts.CosignSignature(w.t, later))
+		w.run()
+		w.verified(policy, false)
+		if e := w.stand(policy, "library/app", "later"); e.State != replication.Missing || !e.Drift {
+			w.t.Fatalf("%+v", e)
+		}
+		if e := w.carryOut(policy, p); e.Status != replication.Succeed {
+			w.t.Errorf("%+v", e)
+		}
+		w.settled()
+		if item := w.became(policy, "library/app", "later"); item.Outcome != replication.Absent {
+			w.t.Errorf("%+v", item)
+		}
+		if e := w.stand(policy, "library/app", "later"); e.State != replication.Missing || !e.Drift {
+			w.t.Errorf("after the plan: %+v", e)
+		}
+		if d, err := w.Drift(w.t.Context(), policy); err != nil || d.InSync {
+			w.t.Errorf("%+v %v", d, err)
+		}
+	})
+}
