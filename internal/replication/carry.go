@@ -168,12 +168,6 @@ func (c *carrier) placed(ctx context.Context, item *Item, result transfer.Result
 	return nil
 }
 
-// repeatsDeletions reports whether what was deleted at the source is to be deleted
-// at the destination.
-func (c *carrier) repeatsDeletions() bool {
-	return c.Rule.Deletion && c.Rule.Trigger == rule.EventBased && c.Source.home
-}
-
 // copyFailed finds out whether a copy failed because the source has changed. What is
 // gone cannot be copied, and need not be.
 func (c *carrier) copyFailed(ctx context.Context, item *Item, failure error) (done bool, err error) {

@@ -71,7 +71,7 @@ func (s *Service) repairs(ctx context.Context, p Policy) ([]Task, error) {
 func mendingTasks(p Policy, entries []DriftEntry) (tasks []Task) {
 	for _, e := range entries {
 		item, ok := e.Mend(p.Override)
-		if !ok || !p.goesTo(e.DestinationID) {
+		if !ok || !p.goesTo(e.DestinationID) || item.Action == ActionDelete && !p.repeatsDeletions() {
 			continue
 		}
 		operation := Copy

@@ -97,7 +97,7 @@ func driftOfTask(ctx context.Context, tx *store.Tx, policy int64, t Task, troubl
 			e.State, e.DestinationDigest = InSync, item.standsFor()
 		case Kept:
 			if item.Action == ActionDelete {
-				continue // the source has it again, or others use it: the next verification tells
+				continue // the source has it again, others use it, or the rule deletes no more: the next verification tells
 			}
 			e.State, e.Drift, e.DestinationDigest, e.Reason = Different, true, item.found.Digest().String(), item.Reason
 		case Deleted, Absent, Foreign:

@@ -311,3 +311,46 @@ func TestADisabledRuleReleasesNothing(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatWasReleasedStaysOnceTheRuleRepeatsNoDeletions(t *testing.T) {
+	for name, change := range map[string]func(*replication.Policy){
+		"without deletions": func(p *replication.Policy) { p.Deletion = false },
+		"run by hand":       func(p *replication.Policy) { p.Trigger = rule.Manual },
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(w *world) {
+				policy, held, _ := w.vanished(2)
+				w.stop() // and before anybody works on what is released the rule is changed
+				w.open()
+				if _, err := w.Release(w.t.Context(), held.ID); err != nil {
+					w.t.Fatal(err)
+				}
+				w.change(policy, change)
+				w.run()
+				if e := w.ended(held.ID); e.Status != replication.Succeed {
+					w.t.Errorf("%+v", e)
+				}
+				for _, item := range w.tasks(policy)[0].Items {
+					if item.Outcome != replication.Kept || !strings.Contains(item.Reason, "no deletions any more") {
+						w.t.Errorf("%+v", item)
+					}
+				}
+				if w.at("library/app", "v1") == "" || w.at("library/app", "v2") == "" {
+					w.t.Error("something was deleted")
+				}
+			})
+		})
+	}
+}
+
+func TestARepairDeletesNothingOnceTheRuleRepeatsNoDeletions(t *testing.T) {
+	onBoth(t, func(w *world) {
+		policy, _, _ := w.vanished(2)
+		w.stop() // so that what was found stays as it was found
+		w.open()
+		w.change(policy, func(p *replication.Policy) { p.Deletion = false })
+		if _, items, err := w.RepairDrift(w.t.Context(), policy); err != nil || items != 0 {
+			w.t.Errorf("a repair has %d items, %v", items, err)
+		}
+	})
+}

@@ -332,7 +332,7 @@ func (s *planSum) warnings(sum *PlanSummary) []PlanWarning {
 	switch n := sum.Actions[ActionDelete]; {
 	case n > 0:
 		warn(WarnDeletions, "%d references are deleted at the destination", n)
-	case r.Deletion && r.Trigger == rule.EventBased && s.route.Source.home:
+	case s.route.repeatsDeletions():
 		warn(WarnDeletions, "the rule repeats deletions: what is deleted at the source from now on is deleted at %s too; running it by hand deletes nothing", s.destinationNames())
 	}
 	for _, q := range sum.Requests {

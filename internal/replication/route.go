@@ -425,6 +425,12 @@ func (r Route) Carry(ctx context.Context, plan *RepositoryPlan, h Hooks) error {
 	return first
 }
 
+// repeatsDeletions reports whether what was deleted at the source is to be deleted
+// at the destination.
+func (r Route) repeatsDeletions() bool {
+	return r.Rule.Deletion && r.Rule.Trigger == rule.EventBased && r.Source.home
+}
+
 // isPublic reports whether everybody may pull a repository from the source, where that
 // is told: then a project that is made for it at the destination is public too. What
 // is not known is not.

@@ -257,6 +257,11 @@ func (r *run) pending(ctx context.Context, route Route, items []Item) ([]*Item, 
 			continue // for the reason that the plan has found
 		}
 		item.Outcome, item.Reason = "", ""
+		if item.Action == ActionDelete && !r.event && !r.policy.repeatsDeletions() { // an event's may have become a copy
+			item.Outcome, item.Reason = Kept, "the rule repeats no deletions any more"
+			r.line("WARNING", "%s: %s, nothing is deleted", item.Reference, item.Reason)
+			continue
+		}
 		if look {
 			group.Go(func() error { return r.refresh(ctx, route, matcher, chosen, item) })
 		} else if item.contested() {
@@ -282,7 +287,7 @@ func (r *run) refresh(ctx context.Context, route Route, matcher *rule.Matcher, c
 		return fmt.Errorf("look at %s: %w", name(route.Source, r.task.SourceRepository, item.Reference), err)
 	}
 	switch {
-	case !found && r.policy.Deletion && (r.event || item.Action == ActionDelete):
+	case !found && r.policy.repeatsDeletions() && (r.event || item.Action == ActionDelete):
 		item.Action = ActionDelete
 	case !found:
 		item.Action, item.Reason = ActionSkip, goneFromSource
