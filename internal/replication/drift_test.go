@@ -260,3 +260,77 @@ func TestReconcileAsksBeforeManyDeletions(t *testing.T) {
 		}
 	})
 }
+
+func TestARetryLeavesAloneWhatAVerificationFoundSince(t *testing.T) {
+	onBoth(t, func(w *world) {
+		w.run()
+		id := w.policy("all", rule.Manual)
+		a, b, other := ts.Image(w.t, 1, 1, 100), ts.Image(w.t, 2, 1, 100), ts.Image(w.t, 3, 1, 100)
+		w.push("library/app", "a", a)
+		w.push("library/app", "b", b)
+		fault := w.cluster.Faults.Add(ts.Fault{Method: "PUT", Path: "/manifests/b$", Do: ts.Status(400)})
+		e := w.start(id)
+		if e.Status != replication.Failed || w.at("library/app", "a") != a.Digest.String() {
+			w.t.Fatalf("%+v", e)
+		}
+		w.push("library/app", "a", other)
+		if d := w.verified(id, false); d.Count(replication.Different) != 1 || d.Count(replication.Missing) != 1 {
+			w.t.Fatalf("%+v", d)
+		}
+		found := w.stand(id, "library/app", "a")
+		fault.Remove()
+		if _, err := w.RetryExecution(w.t.Context(), e.ID); err != nil {
+			w.t.Fatal(err)
+		}
+		if e := w.ended(e.ID); e.Status != replication.Succeed {
+			w.t.Fatalf("%+v", e)
+		}
+		if got := w.stand(id, "library/app", "a"); got != found || got.State != replication.Different {
+			w.t.Errorf("a was %+v and is %+v", found, got)
+		}
+		if got := w.stand(id, "library/app", "b"); got.State != replication.InSync {
+			w.t.Errorf("b is %+v", got)
+		}
+		if d := w.verified(id, false); d.InSync || d.Drift != 1 {
+			w.t.Errorf("verified once more: %+v", d)
+		}
+	})
+}
+
+func TestAnAttemptThatIsCutShortTellsWhatItHasDone(t *testing.T) {
+	for name, cut := range map[string]func(w *world, execution int64){
+		"stopped": func(w *world, execution int64) {
+			if err := w.Stop(w.t.Context(), execution); err != nil {
+				w.t.Fatal(err)
+			}
+		},
+		"shut down": func(w *world, _ int64) { w.stop(); w.open() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(w *world) {
+				w.run()
+				id := w.policy("all", rule.Manual)
+				a, b := ts.Image(w.t, 1, 1, 100), ts.Image(w.t, 2, 1, 100)
+				w.push("library/app", "a", a)
+				w.push("library/app", "b", b)
+				hold := ts.NewHold()
+				w.t.Cleanup(hold.Release)
+				w.cluster.Faults.Add(ts.Fault{Method: "PUT", Path: "/manifests/b$", Do: hold.Before()})
+				execution, err := w.Start(w.t.Context(), id, replication.Manual)
+				if err != nil {
+					w.t.Fatal(err)
+				}
+				ts.Eventually(w.t, "a is copied and b is not", func() bool {
+					return hold.Waiting() > 0 && w.number(`SELECT count(*) FROM task_logs WHERE text LIKE 'copied %'`) == 1
+				})
+				cut(w, execution)
+				ts.Eventually(w.t, "it is known how a stands", func() bool {
+					return w.stand(id, "library/app", "a").State == replication.InSync
+				})
+				if got := w.stand(id, "library/app", "b"); got.State != "" {
+					w.t.Errorf("b is %+v", got)
+				}
+			})
+		})
+	}
+}

@@ -159,6 +159,9 @@ type Item struct {
 	kind string // image, accessory, ... where the source told it; not stored
 	// moved says that the source had something else when what was planned had been copied.
 	moved bool
+	// settled says that an earlier attempt has done the item, and noted what that says about
+	// the destination.
+	settled bool
 	// found is what the destination had when it was asked just now. It is not
 	// stored: what was true when a task was made may not be when it runs.
 	found transfer.TargetState

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,12 +67,18 @@ func (r *run) interrupted(ctx context.Context) error {
 		return cause
 	case errors.Is(cause, queue.ErrStopped):
 		err := r.o.DB.InTx(after, func(tx *store.Tx) error {
-			_, err := tx.ExecContext(after, `UPDATE tasks SET items = $2, bytes_total = $3, bytes_sent = $4 WHERE id = $1 AND status = 'Stopped'`,
+			result, err := tx.ExecContext(after, `UPDATE tasks SET items = $2, bytes_total = $3, bytes_sent = $4 WHERE id = $1 AND status = 'Stopped'`,
 				r.task.ID, store.JSON(r.task.Items), r.total.Load(), r.sent.Load())
 			if err != nil {
 				return err
 			}
-			return writeLog(after, tx, r.task.ID, b.lines)
+			if err := writeLog(after, tx, r.task.ID, b.lines); err != nil {
+				return err
+			}
+			if kept, err := result.RowsAffected(); err != nil || kept == 0 {
+				return err
+			}
+			return r.noteDrift(after, tx, booking{status: Stopped})
 		})
 		return errors.Join(cause, err)
 	default:
@@ -137,14 +144,8 @@ func (r *run) book(ctx context.Context, tx *store.Tx, b booking) error {
 	if err := moved(InProgress, b.status).apply(ctx, tx, r.task.ExecutionID, now); err != nil {
 		return err
 	}
-	trouble := ""
-	if b.status == Failed {
-		trouble = b.reason
-	}
-	if r.policy.ID != 0 && b.status != Pending {
-		if err := driftOfTask(ctx, tx, r.policy.ID, r.task, trouble, r.now()); err != nil {
-			return err
-		}
+	if err := r.noteDrift(ctx, tx, b); err != nil {
+		return err
 	}
 	if b.next.IsZero() {
 		return nil
@@ -155,6 +156,23 @@ func (r *run) book(ctx context.Context, tx *store.Tx, b booking) error {
 		}
 	}
 	return nil
+}
+
+// noteDrift notes what the attempt says about the destination. What earlier attempts
+// have done they have noted, and a verification may know better by now. An attempt that
+// was cut short says something about what it has done only.
+func (r *run) noteDrift(ctx context.Context, tx *store.Tx, b booking) error {
+	if r.policy.ID == 0 {
+		return nil // it has not come as far as to look at anything
+	}
+	trouble := ""
+	if b.status == Failed {
+		trouble = b.reason
+	}
+	short := b.status == Pending || b.status == Stopped
+	seen := r.task
+	seen.Items = slices.DeleteFunc(slices.Clone(seen.Items), func(i Item) bool { return i.settled || short && !i.done() })
+	return driftOfTask(ctx, tx, r.policy.ID, seen, trouble, r.now())
 }
 
 // backoff is how long an event rule's task waits after its nth failed attempt.

@@ -56,6 +56,9 @@ func (s *Service) runTask(ctx context.Context, job *queue.Job) error {
 		return err
 	}
 	r.before = outcomes(r.task.Items)
+	for i := range r.task.Items {
+		r.task.Items[i].settled = r.task.Items[i].done()
+	}
 	result := r.traced(ctx)
 	if ctx.Err() != nil {
 		return r.interrupted(ctx)
