@@ -354,3 +354,33 @@ func TestARepairDeletesNothingOnceTheRuleRepeatsNoDeletions(t *testing.T) {
 		}
 	})
 }
+
+func TestASecondAttemptAtAReleasedDeletionCopiesNothing(t *testing.T) {
+	onBoth(t, func(w *world) {
+		policy, held, a := w.vanished(2)
+		fault := w.cluster.Faults.Add(ts.Fault{Method: "DELETE", Path: "/manifests/", Do: ts.Status(400)})
+		if _, err := w.Release(w.t.Context(), held.ID); err != nil {
+			w.t.Fatal(err)
+		}
+		if e := w.ended(held.ID); e.Status != replication.Failed {
+			w.t.Fatalf("%+v", e)
+		}
+		ts.Push(w.t, w.home.Registry, "library/app", "v1", ts.Image(w.t, 3, 1, 100)) // and no event tells of it
+		w.home.remember("library/app", "v1")
+		fault.Remove()
+		if _, err := w.RetryExecution(w.t.Context(), held.ID); err != nil {
+			w.t.Fatal(err)
+		}
+		if e := w.ended(held.ID); e.Status != replication.Succeed {
+			w.t.Errorf("%+v", e)
+		}
+		if w.at("library/app", "v1") != a.Digest.String() || w.at("library/app", "v2") != "" {
+			w.t.Errorf("v1 is %q, v2 %q", w.at("library/app", "v1"), w.at("library/app", "v2"))
+		}
+		for _, item := range w.tasks(policy)[0].Items {
+			if item.Reference == "v1" && (item.Action != replication.ActionDelete || item.Outcome != replication.Kept) {
+				w.t.Errorf("%+v", item)
+			}
+		}
+	})
+}

@@ -294,8 +294,8 @@ func (r *run) refresh(ctx context.Context, route Route, matcher *rule.Matcher, c
 		item.Action = ActionDelete
 	case !found:
 		item.Action, item.Reason = ActionSkip, goneFromSource
-	case byDigest(item.Reference) && item.Action == ActionDelete:
-		item.Action, item.Reason = ActionSkip, "the source has it again" // and its new tags have tasks of their own
+	case item.Action == ActionDelete && (!r.event || byDigest(item.Reference)):
+		item.Outcome, item.Reason = Kept, "the source has it again" // and what was pushed has tasks of its own
 	case r.event:
 		wanted, err := r.wants(ctx, matcher, item, now)
 		if err != nil {
