@@ -118,7 +118,14 @@ func (v *verification) meterEnd(ctx context.Context) {
 // begin takes a number: requests that come later are not answered by this run.
 func (v *verification) begin(ctx context.Context) error {
 	return v.o.DB.InTx(ctx, func(tx *store.Tx) error {
-		v.start = v.now()
+		// Later than all that is known, also in the same millisecond or when a clock was set
+		// back: what this run does not see is told from what it sees by the time.
+		var last int64
+		err := tx.QueryRowContext(ctx, `SELECT coalesce(max(seen_time), 0) FROM drift WHERE policy_id = $1`, v.policy.ID).Scan(&last)
+		if err != nil {
+			return err
+		}
+		v.start = store.Time(max(store.Millis(v.now()), last+1))
 		return tx.QueryRowContext(ctx, `UPDATE drift_checks SET running = asked WHERE policy_id = $1 RETURNING running`, v.policy.ID).Scan(&v.number)
 	})
 }
