@@ -52,6 +52,24 @@ func TestAPlanWithoutAServerIsATableForPeople(t *testing.T) {
 	}
 }
 
+func TestWhatARuleDoesNotWantIsNotCalledThere(t *testing.T) {
+	t.Parallel()
+	source, target := testserver.Distribution(t, testserver.WithMemory()), testserver.Distribution(t, testserver.WithMemory())
+	there := testserver.Image(t, 1, 1, 100)
+	testserver.Push(t, source, "library/app", "there", there)
+	testserver.Push(t, target, "library/app", "there", there)
+	testserver.Push(t, source, "library/app", "arm", testserver.IndexOf(t, testserver.DockerImage(t, 2)))
+	for _, c := range []struct{ platform, want string }{
+		{"linux/amd64", "1 to copy, 1 there already\n"},
+		{"plan9/mips", ": 2 left out\n"},
+	} {
+		got := planAlone(t, source, target, "--platform", c.platform)
+		if !strings.Contains(got.out, c.want) || strings.Contains(got.out, "left out") && strings.Contains(got.out, "there already") {
+			t.Errorf("%s: %q is missing in\n%s%s", c.platform, c.want, got.out, got.errors)
+		}
+	}
+}
+
 func TestTheEndOfAPlanIsItsExitCode(t *testing.T) {
 	t.Parallel()
 	source, target := testserver.Distribution(t, testserver.WithMemory()), testserver.Distribution(t, testserver.WithMemory())

@@ -98,11 +98,11 @@ func (v *planView) summary(s *replication.PlanSummary) {
 		word = "Plan, not complete"
 	}
 	fmt.Fprintf(v.out, "%s: %s, %s in %s%s\n", word, term.Count(s.Tags, "tag"), term.Count(s.Artifacts, "artifact"),
-		repositoryCount(s.Repositories), planNumbers(s.Actions, s.Failed, s.Bytes))
+		repositoryCount(s.Repositories), planNumbers(s.Actions, s.LeftOut, s.Failed, s.Bytes))
 	if len(s.Destinations) > 1 {
 		for _, d := range s.Destinations {
 			fmt.Fprintf(v.out, "  %s: %s, %s in %s%s\n", term.Safe(d.Destination), term.Count(d.Tags, "tag"), term.Count(d.Artifacts, "artifact"),
-				repositoryCount(d.Repositories), planNumbers(d.Actions, d.Failed, d.Bytes))
+				repositoryCount(d.Repositories), planNumbers(d.Actions, d.LeftOut, d.Failed, d.Bytes))
 		}
 	}
 	var platforms []string
@@ -126,9 +126,9 @@ func (v *planView) summary(s *replication.PlanSummary) {
 }
 
 // planNumbers goes behind what a plan is about: ": 3 to copy, 1 failed; 12 MiB to send".
-func planNumbers(actions map[replication.Action]int, failed int, bytes *replication.PlanBytes) string {
-	text := counts(actions, [2]string{"copy", "to copy"}, [2]string{"overwrite", "to overwrite"}, [2]string{"delete", "to delete"},
-		[2]string{"skip", "there already"}, [2]string{"conflict", "in conflict"})
+func planNumbers(actions map[replication.Action]int, leftOut, failed int, bytes *replication.PlanBytes) string {
+	text := counts(apart(actions, replication.ActionSkip, leftOut), [2]string{"copy", "to copy"}, [2]string{"overwrite", "to overwrite"}, [2]string{"delete", "to delete"},
+		[2]string{"skip", "there already"}, [2]string{"left out", "left out"}, [2]string{"conflict", "in conflict"})
 	if failed > 0 {
 		if text != "" {
 			text += ", "

@@ -61,6 +61,7 @@ type PlanSummary struct {
 	Tags         int            `json:"tags"`
 	Artifacts    int            `json:"artifacts"` // distinct ones, as far as digests are known
 	Failed       int            `json:"failed"`    // lines with an error
+	LeftOut      int            `json:"left_out"`  // skips of what the rule does not want after all
 	Actions      map[Action]int `json:"actions"`
 	// Platforms are how many indexes that are to be copied name each, with Bytes.
 	Platforms    map[string]int    `json:"platforms,omitempty"`
@@ -82,6 +83,7 @@ type PlanDestination struct {
 	Tags          int            `json:"tags"`
 	Artifacts     int            `json:"artifacts"`
 	Failed        int            `json:"failed"`
+	LeftOut       int            `json:"left_out"`
 	Actions       map[Action]int `json:"actions"`
 	Platforms     map[string]int `json:"platforms,omitempty"`
 	Bytes         *PlanBytes     `json:"bytes,omitempty"`
@@ -181,6 +183,9 @@ func (s *planSum) lines(plan examinedPlan) []PlanLine {
 		item := &plan.Items[i]
 		line := about.of(item, plan.ResourceType)
 		d.Actions[item.Action]++
+		if item.LeftOut() {
+			d.LeftOut++
+		}
 		if line.Tag != "" {
 			d.Tags++
 		}
@@ -256,6 +261,7 @@ func (s *planSum) summary() *PlanSummary {
 		sum.Tags += d.Tags
 		sum.Artifacts += d.Artifacts
 		sum.Failed += d.Failed
+		sum.LeftOut += d.LeftOut
 		for action, n := range d.Actions {
 			sum.Actions[action] += n
 		}

@@ -752,6 +752,7 @@ type ReplicationPlanDestination struct {
 	DestRegistry   string                `json:"dest_registry"`
 	DestRegistryID int64                 `json:"dest_registry_id,omitempty"`
 	Failed         int                   `json:"failed"`
+	LeftOut        int                   `json:"left_out"`
 	Platforms      map[string]int        `json:"platforms,omitempty"`
 	Repositories   int                   `json:"repositories"`
 	Tags           int                   `json:"tags"`
@@ -851,6 +852,9 @@ type ReplicationPlanSummary struct {
 
 	// Failed Lines with an error
 	Failed int `json:"failed"`
+
+	// LeftOut Skips of what the rule does not want after all, as their reasons say
+	LeftOut int `json:"left_out"`
 
 	// PlanID Of a kept plan
 	PlanID int64 `json:"plan_id,omitempty"`
