@@ -2,6 +2,8 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -41,6 +43,29 @@ func TestSeveralDestinationsAreGivenTheSame(t *testing.T) {
 		if there := testserver.Pull(t, r, "mirror/apps/web", "v1"); there.Digest != image.Digest {
 			t.Errorf("%s has %s", r.Host, there.Digest)
 		}
+	}
+}
+
+func TestADestinationThatHangsDoesNotKeepTheOthersFromTheirs(t *testing.T) {
+	t.Parallel()
+	memory := testserver.WithMemory()
+	src, hanging, up := testserver.Distribution(t, memory), testserver.Distribution(t, memory), testserver.Distribution(t, memory)
+	image := testserver.Image(t, 1, 1, 100)
+	const repositories = artifactsAtOnce + 20 // more than one destination has under way
+	for i := range repositories {
+		testserver.Push(t, src, fmt.Sprintf("apps/web%d", i), "v1", image)
+	}
+	hold := testserver.NewHold()
+	t.Cleanup(hold.Release)
+	hanging.Faults.Add(testserver.Fault{Method: http.MethodPost, Do: hold.Before()})
+	ended := make(chan output)
+	go func() { ended <- run(t, nil, "replicate", src.Host+"/apps/", hanging.Host, "--also", up.Host) }()
+	testserver.Eventually(t, "the other one has everything", func() bool {
+		return up.Requests().Count("PUT manifest") == repositories
+	})
+	hold.Release()
+	if got := <-ended; got.code != exitOK {
+		t.Errorf("code %d: %s%s", got.code, got.out, got.errors)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/lighterage/lighterage/internal/cli/term"
+	"github.com/lighterage/lighterage/internal/pace"
 	"github.com/lighterage/lighterage/internal/registry"
 	"github.com/lighterage/lighterage/internal/replication"
 	"github.com/lighterage/lighterage/internal/rule"
@@ -23,8 +24,10 @@ import (
 // limits of the two hosts; these bound memory. A repository counts with the
 // artifacts that it has to copy, as far as they are copied at the same time.
 const (
-	artifactsAtOnce = 256
-	artifactsOfOne  = 32 // of one repository
+	artifactsAtOnce = 256 // for one destination
+	// repositoriesAhead is how many may be planned that are not there yet.
+	repositoriesAhead = 4096
+	artifactsOfOne    = 32 // of one repository
 )
 
 // replicationRun is one run of replicate.
@@ -135,8 +138,10 @@ func wishes(r rule.Rule) string {
 func (r *replicationRun) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	// Each destination has its room, so that those of one repository go together.
-	room := semaphore.NewWeighted(artifactsAtOnce * int64(1+len(r.route.More)))
+	// Each destination has its room and its places within the bandwidth, so that a slow
+	// one keeps nobody waiting.
+	rooms, lanes := map[int64]*semaphore.Weighted{}, map[int64]pace.Limits{}
+	ahead := semaphore.NewWeighted(repositoriesAhead)
 	var sharing *transfer.Sharing
 	if len(r.route.More) > 0 {
 		sharing = &transfer.Sharing{}
@@ -156,17 +161,26 @@ func (r *replicationRun) run(ctx context.Context) error {
 			r.done(ctx, plan)
 			continue
 		}
+		if rooms[plan.DestinationID] == nil {
+			rooms[plan.DestinationID] = semaphore.NewWeighted(artifactsAtOnce)
+			lanes[plan.DestinationID] = r.route.Bandwidth.Lanes()
+		}
+		room, weight := rooms[plan.DestinationID], work(plan)
 		route := r.route.To(plan.DestinationID)
-		leave := route.Join(sharing, plan)
-		weight := work(plan)
-		if err := room.Acquire(ctx, weight); err != nil {
-			leave()
+		route.Bandwidth = lanes[plan.DestinationID]
+		if err := ahead.Acquire(ctx, 1); err != nil {
 			r.done(ctx, plan)
 			continue // ctx has ended, and so will the plan
 		}
+		leave := route.Join(sharing, plan)
 		group.Go(func() {
-			defer room.Release(weight)
+			defer ahead.Release(1)
 			defer leave()
+			if err := room.Acquire(ctx, weight); err != nil {
+				r.done(ctx, plan)
+				return
+			}
+			defer room.Release(weight)
 			if err := r.carry(ctx, route, &plan); err != nil {
 				r.diagnose(ctx, err, cancel)
 			}

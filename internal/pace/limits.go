@@ -14,6 +14,15 @@ import (
 // lets only so many streams in, and two that wait for each other would wait for ever.
 type Limits []*Bandwidth
 
+// Lanes returns the same limits with places for streams of their own, see Bandwidth.Lane.
+func (l Limits) Lanes() Limits {
+	lanes := make(Limits, len(l))
+	for i, b := range l {
+		lanes[i] = b.Lane()
+	}
+	return lanes
+}
+
 // AtOnce returns how many bytes may come at once, see Bandwidth.AtOnce.
 func (l Limits) AtOnce() int {
 	least := math.MaxInt
