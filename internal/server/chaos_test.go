@@ -73,7 +73,7 @@ func newChaos(t *testing.T, servers int, database string) *chaos {
 		clusters: []*ts.Registry{ts.Distribution(t), ts.Distribution(t)},
 	}
 	for range servers {
-		listen := freePort(t)
+		listen := ts.Address(t)
 		c.servers = append(c.servers, startProcess(t, c.dir, listen, database))
 		c.urls = append(c.urls, "http://"+listen)
 	}

@@ -148,7 +148,7 @@ func TestAVerificationOutlivesTheServerThatWasAtIt(t *testing.T) {
 }
 
 func verificationDrill(t *testing.T, database string, alone bool) {
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), ts.Address(t)
 	first := startProcess(t, dir, port, database)
 	t.Cleanup(func() { first.kill() })
 	cluster := ts.Distribution(t)
@@ -170,7 +170,7 @@ func verificationDrill(t *testing.T, database string, alone bool) {
 	ts.Eventually(t, "the verification is under way", func() bool { return hold.Waiting() > 0 })
 	var left *process
 	if !alone {
-		left = startProcess(t, dir, freePort(t), database)
+		left = startProcess(t, dir, ts.Address(t), database)
 		t.Cleanup(func() { left.kill() })
 	}
 	first.kill()

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -127,7 +126,7 @@ func TestKillDrill(t *testing.T) {
 
 func killDrill(t *testing.T, kills int, database string) {
 	dir := t.TempDir()
-	port := freePort(t)
+	port := ts.Address(t)
 	cluster := ts.Distribution(t)
 	home := startProcess(t, dir, port, database)
 	policy := home.eventRule("all", home.endpoint("cluster", cluster), nil)
@@ -198,16 +197,6 @@ func changeThings(ctx context.Context, t *testing.T, url string, client int, kno
 			known.answer(tag, d)
 		}
 	}
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // deleteTag deletes a tag; nil means that the server said so.

@@ -36,7 +36,7 @@ func TestClientsAreSentForTokensWhereTheyReachedTheServer(t *testing.T) {
 	if got := challenge(t, anywhere.url, "registry.example:8580"); !strings.Contains(got, `realm="http://registry.example:8580/service/token"`) {
 		t.Errorf("without an external URL: %s", got)
 	}
-	address := freePort(t)
+	address := ts.Address(t)
 	behind := start(t, server.Config{DataDir: t.TempDir(), ExternalURL: "https://harbor.example.com/", Listen: address})
 	if behind.url != "https://harbor.example.com" {
 		t.Errorf("the server says it is at %s", behind.url)

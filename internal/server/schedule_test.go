@@ -92,9 +92,9 @@ func TestTwoServersStartARuleOnce(t *testing.T) {
 	}
 	t.Parallel()
 	dir, database := t.TempDir(), storetest.PostgreSQLURL(t)
-	first := startProcess(t, dir, freePort(t), database)
+	first := startProcess(t, dir, ts.Address(t), database)
 	t.Cleanup(func() { first.kill() })
-	second := startProcess(t, dir, freePort(t), database)
+	second := startProcess(t, dir, ts.Address(t), database)
 	t.Cleanup(func() { second.kill() })
 	db := storetest.OpenURL(t, database)
 	cluster := ts.Distribution(t)

@@ -20,9 +20,9 @@ func TestTwoServersShareTheWork(t *testing.T) {
 	}
 	t.Parallel()
 	dir, database := t.TempDir(), storetest.PostgreSQLURL(t)
-	first := startProcess(t, dir, freePort(t), database)
+	first := startProcess(t, dir, ts.Address(t), database)
 	t.Cleanup(func() { first.kill() })
-	second := startProcess(t, dir, freePort(t), database)
+	second := startProcess(t, dir, ts.Address(t), database)
 	t.Cleanup(func() { second.kill() })
 	db := storetest.OpenURL(t, database)
 	cluster := ts.Distribution(t)
@@ -60,7 +60,7 @@ func TestTwoServersShareTheWork(t *testing.T) {
 	}
 	ts.Pull(t, cluster, "library/app", "killed")
 
-	restarted := startProcess(t, dir, freePort(t), database)
+	restarted := startProcess(t, dir, ts.Address(t), database)
 	if first, second = idle, restarted; worksOn(t, db) != 0 {
 		t.Fatal("something is still at work")
 	}
@@ -103,7 +103,7 @@ func TestThreeServersDoEachThingOnce(t *testing.T) {
 	dir, database := t.TempDir(), storetest.PostgreSQLURL(t)
 	var servers []*process
 	for range 3 {
-		p := startProcess(t, dir, freePort(t), database)
+		p := startProcess(t, dir, ts.Address(t), database)
 		t.Cleanup(p.kill)
 		servers = append(servers, p)
 	}

@@ -108,7 +108,7 @@ func gather(list []Option) options {
 // serve starts what start gives behind a front, on a free port.
 func serve(t testing.TB, o options, start func() (http.Handler, func())) *Registry {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", Address(t))
 	if err != nil {
 		t.Fatalf("start a test server: %v", err)
 	}
