@@ -122,14 +122,14 @@ func (c *chaos) run(long time.Duration, outages bool) {
 	clients.Wait()
 	trouble.Wait()
 
-	home := c.tags(ts.Remote(c.urls[0], "admin", adminPassword, ""), chaosRepository)
+	home := c.atHome()
 	for tag, p := range c.known.tags {
 		if allowed := append([]string{p.now}, p.unsure...); !slices.Contains(allowed, home[tag]) {
 			c.t.Errorf("%s is %q at home, but a client was told one of %q", tag, home[tag], allowed)
 		}
 	}
-	for i, want := range c.expected(home) {
-		c.holds(c.clusters[i], fmt.Sprintf("cluster %d", i+1), want)
+	for i := range c.clusters {
+		c.holds(i)
 	}
 	c.promoted()
 	c.settled()
@@ -308,10 +308,17 @@ func (c *chaos) promoted() {
 	c.t.Logf("%d tags have the label", len(want))
 }
 
-// holds waits until a cluster holds just these tags, and pulls them.
-func (c *chaos) holds(cluster *ts.Registry, name string, want map[string]map[string]string) {
-	var got map[string]map[string]string
+// atHome is what home answers now. A change whose client went away may still be under way.
+func (c *chaos) atHome() map[string]string {
+	return c.tags(ts.Remote(c.urls[0], "admin", adminPassword, ""), chaosRepository)
+}
+
+// holds waits until a cluster holds just the tags that it should, and pulls them.
+func (c *chaos) holds(i int) {
+	cluster, name := c.clusters[i], fmt.Sprintf("cluster %d", i+1)
+	var got, want map[string]map[string]string
 	c.eventually(func() string {
+		want = c.expected(c.atHome())[i]
 		got = map[string]map[string]string{}
 		for repository := range want {
 			got[repository] = c.tags(cluster, repository)
