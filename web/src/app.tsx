@@ -5,7 +5,7 @@ import { App as Widgets, ConfigProvider } from "antd";
 import { lazy, Suspense, useEffect, useState } from "react";
 import { BrowserRouter, Navigate, Route, Routes } from "react-router";
 import { ApiError, UnreachableError } from "./api/client";
-import { Frame } from "./frame";
+import { AdminPages, Frame } from "./frame";
 import { nonce } from "./nonce";
 import { Crash } from "./parts/crash";
 import { Loading } from "./parts/loading";
@@ -58,10 +58,12 @@ export function App({ first }: { first: Tongue }) {
                     <Route element={<Frame />}>
                       <Route path="/" element={<Navigate to="/harbor/overview" replace />} />
                       <Route path="/harbor" element={<Navigate to="/harbor/overview" replace />} />
-                      <Route path="/harbor/overview" element={<OverviewPage />} />
-                      <Route path="/harbor/registries" element={<RegistriesPage />} />
-                      <Route path="/harbor/replications" element={<ReplicationsPage />} />
-                      <Route path="/harbor/replications/:id/tasks" element={<ExecutionPage />} />
+                      <Route element={<AdminPages />}>
+                        <Route path="/harbor/overview" element={<OverviewPage />} />
+                        <Route path="/harbor/registries" element={<RegistriesPage />} />
+                        <Route path="/harbor/replications" element={<ReplicationsPage />} />
+                        <Route path="/harbor/replications/:id/tasks" element={<ExecutionPage />} />
+                      </Route>
                       <Route path="*" element={<NotFound />} />
                     </Route>
                   </Routes>

@@ -3,7 +3,7 @@ import { ClusterOutlined, DashboardOutlined, DownOutlined, MenuOutlined, SwapOut
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Alert, Button, Drawer, Dropdown, Grid, Layout, Menu, Modal, Typography } from "antd";
 import { Suspense, useEffect, useState, type ReactNode } from "react";
-import { Link, Navigate, Outlet, useLocation, useNavigate } from "react-router";
+import { Link, Navigate, Outlet, useLocation, useNavigate, useOutletContext } from "react-router";
 import { ApiError, logout, whenSessionEnds, type User } from "./api/client";
 import { useLiveUpdates } from "./api/events";
 import { queries } from "./api/queries";
@@ -46,7 +46,7 @@ function Inside({ user }: { user: User }) {
     setLogin((n) => n + 1);
     void client.invalidateQueries();
   };
-  const navigation = <Navigation />;
+  const navigation = <Navigation admin={user.sysadmin_flag === true} />;
   return (
     <Layout className="frame">
       <a className="skip" href="#content">{words.nav.skip}</a>
@@ -65,7 +65,7 @@ function Inside({ user }: { user: User }) {
         <Layout style={{ minWidth: 0 }}>
           <Banners key={login} live={user.sysadmin_flag === true} />
           <main id="content" className="frame-content" ref={main} tabIndex={-1}>
-            <Suspense fallback={<Loading />}>{user.sysadmin_flag === true ? <Outlet /> : <NotAllowed />}</Suspense>
+            <Suspense fallback={<Loading />}><Outlet context={user} /></Suspense>
           </main>
         </Layout>
       </Layout>
@@ -75,6 +75,12 @@ function Inside({ user }: { user: User }) {
       </Modal>
     </Layout>
   );
+}
+
+/** Shows the pages within to administrators only. */
+export function AdminPages() {
+  const user = useOutletContext<User>();
+  return user.sysadmin_flag === true ? <Outlet context={user} /> : <NotAllowed />;
 }
 
 /** Gives the focus to a page that was gone to, for those who do not see it. */
@@ -91,21 +97,29 @@ function useEffectOnNavigation() {
   return setElement;
 }
 
-function Navigation() {
+interface Place { path: string; icon: ReactNode; text: string }
+
+function Navigation({ admin }: { admin: boolean }) {
   const words = useWords();
   const { pathname } = useLocation();
   const { data: system } = useQuery(queries.system());
-  const item = (path: string, icon: ReactNode, text: string) => ({ key: path, icon, label: <Link to={path}>{text}</Link> });
+  const places: Place[] = [];
+  const administration: Place[] = [];
+  if (admin) {
+    places.push(
+      { path: "/harbor/overview", icon: <DashboardOutlined />, text: words.nav.overview },
+    );
+    administration.push(
+      { path: "/harbor/registries", icon: <ClusterOutlined />, text: words.nav.registries },
+      { path: "/harbor/replications", icon: <SwapOutlined />, text: words.nav.replications },
+    );
+  }
+  const item = ({ path, icon, text }: Place) => ({ key: path, icon, label: <Link to={path}>{text}</Link> });
   const items = [
-    item("/harbor/overview", <DashboardOutlined />, words.nav.overview),
-    {
-      type: "group" as const, key: "administration", label: words.nav.administration, children: [
-        item("/harbor/registries", <ClusterOutlined />, words.nav.registries),
-        item("/harbor/replications", <SwapOutlined />, words.nav.replications),
-      ],
-    },
+    ...places.map(item),
+    ...(administration.length > 0 ? [{ type: "group" as const, key: "administration", label: words.nav.administration, children: administration.map(item) }] : []),
   ];
-  const selected = ["/harbor/overview", "/harbor/registries", "/harbor/replications"].filter((path) => pathname.startsWith(path));
+  const selected = [...places, ...administration].map((place) => place.path).filter((path) => pathname === path || pathname.startsWith(`${path}/`));
   return (
     <>
       <nav aria-label={words.nav.main}><Menu mode="inline" items={items} selectedKeys={selected} style={{ borderInlineEnd: 0, background: "transparent" }} /></nav>

@@ -45,10 +45,21 @@ func TestScreenshots(t *testing.T) {
 					p.login(w)
 					p.expect("404 (Not Found)")
 					for i, path := range []string{
-						"/harbor/overview", "/harbor/registries", "/harbor/registries?new=1", "/harbor/registries?edit=2", "/harbor/replications",
-						"/harbor/replications?rule=1", "/harbor/replications?rule=2", "/harbor/replications?rule=1&tab=drift", "/harbor/replications?new=1",
-						"/harbor/replications?edit=2", "/harbor/replications/1/tasks", "/harbor/replications/2/tasks", "/harbor/replications/1/tasks?log=1",
-						"/harbor/replications/99/tasks", "/harbor/nothing",
+						"/harbor/overview",
+						"/harbor/registries",
+						"/harbor/registries?new=1",
+						"/harbor/registries?edit=2",
+						"/harbor/replications",
+						"/harbor/replications?rule=1",
+						"/harbor/replications?rule=2",
+						"/harbor/replications?rule=1&tab=drift",
+						"/harbor/replications?new=1",
+						"/harbor/replications?edit=2",
+						"/harbor/replications/1/tasks",
+						"/harbor/replications/2/tasks",
+						"/harbor/replications/1/tasks?log=1",
+						"/harbor/replications/99/tasks",
+						"/harbor/nothing",
 					} {
 						p.goTo(path)
 						p.until("something is there", `document.querySelector("main")?.innerText.length > 10`)

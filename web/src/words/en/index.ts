@@ -1,0 +1,33 @@
+// Every text of the console in English, a file for each page or dialog. words/zh has the same in
+// Chinese: the compiler says what is missing there.
+import { common } from "./common";
+import { cron } from "./cron";
+import { drift } from "./drift";
+import { execution } from "./execution";
+import { executions } from "./executions";
+import { log } from "./log";
+import { nav } from "./nav";
+import { overview } from "./overview";
+import { registries } from "./registries";
+import { replications } from "./replications";
+import { rule } from "./rule";
+import { signIn } from "./signIn";
+
+export const en = {
+  product: "Lighterage",
+  languageName: "English",
+  nav,
+  common,
+  signIn,
+  overview,
+  registries,
+  replications,
+  rule,
+  executions,
+  execution,
+  log,
+  drift,
+  cron,
+};
+
+export type Words = typeof en;

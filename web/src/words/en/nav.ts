@@ -1,0 +1,17 @@
+export const nav = {
+  main: "Main",
+  overview: "Overview",
+  administration: "Administration",
+  registries: "Registries",
+  replications: "Replications",
+  menu: "Menu",
+  skip: "Skip to the content",
+  theme: "Theme",
+  themes: { light: "Light", dark: "Dark", system: "As the system" },
+  language: "Language",
+  account: "Account",
+  logOut: "Log Out",
+  version: (v: string) => `Version ${v}`,
+  readOnly: "The registry is in read-only mode: nothing can be pushed or deleted, and nothing can be changed here. Pulls and replication to other registries go on.",
+  notLive: "Live updates are interrupted. What you see may be out of date; the connection is tried again by itself.",
+};

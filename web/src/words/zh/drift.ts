@@ -1,0 +1,38 @@
+import { n0 } from "./count";
+import type { Words } from "../en";
+
+export const drift: Words["drift"] = {
+  inSync: "已同步",
+  inSyncText: "每个目标仓库都有规则要求的内容。",
+  drift: (n) => `${n0(n)} 项与规则要求不一致`,
+  unknown: "未知",
+  never: "从未将目标仓库与源进行核对。",
+  running: "正在核对。",
+  verified: (when) => `核对于${when}`,
+  deepVerified: (when) => `核对于${when}（每个 blob）`,
+  waiting: (n) => `该规则有 ${n0(n)} 个任务尚未完成。`,
+  verify: "核对",
+  deep: "核对每个 blob",
+  repair: "修复",
+  repairTitle: "修复差异",
+  repairText: (n) => `确认为 ${n0(n)} 项与规则要求不一致的内容启动执行？`,
+  repairDelete: (n) => `将在目标仓库删除 ${n0(n)} 项由本规则复制、但源中已不存在的内容。被暂缓的删除也由此确认。`,
+  repaired: (id) => `执行 ${id} 正在修复。`,
+  nothing: "没有需要修复的内容。",
+  asked: "已请求核对。",
+  columns: { repository: "仓库", reference: "Tag 或摘要", destination: "目标仓库", state: "状态", reason: "原因", verified: "核对时间" },
+  states: { in_sync: "已同步", missing: "缺失", different: "不同", extra: "多余", not_verified: "未核对" },
+  stateTips: {
+    in_sync: "目标仓库的摘要与源相同。",
+    missing: "目标仓库中没有。",
+    different: "该 Tag 指向其他内容。",
+    extra: "由规则复制过去，但规则已不再需要它。",
+    not_verified: "未能查清。",
+  },
+  allStates: "所有状态",
+  allDestinations: "所有目标仓库",
+  only: "仅显示与规则要求不一致的",
+  empty: "尚无信息",
+  emptyText: "核对会比较规则匹配的内容与目标仓库，不做任何修改。",
+  noMatch: "没有符合条件的内容。",
+};

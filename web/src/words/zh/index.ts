@@ -1,0 +1,31 @@
+// 所有文字的简体中文版。优先使用 Harbor 的用语，不清楚之处采用更明确的说法。
+import type { Words } from "../en";
+import { common } from "./common";
+import { cron } from "./cron";
+import { drift } from "./drift";
+import { execution } from "./execution";
+import { executions } from "./executions";
+import { log } from "./log";
+import { nav } from "./nav";
+import { overview } from "./overview";
+import { registries } from "./registries";
+import { replications } from "./replications";
+import { rule } from "./rule";
+import { signIn } from "./signIn";
+
+export const zh: Words = {
+  product: "Lighterage",
+  languageName: "简体中文",
+  nav,
+  common,
+  signIn,
+  overview,
+  registries,
+  replications,
+  rule,
+  executions,
+  execution,
+  log,
+  drift,
+  cron,
+};

@@ -1,0 +1,48 @@
+import { n0 } from "./count";
+import type { Words } from "../en";
+
+export const overview: Words["overview"] = {
+  title: "概览",
+  intro: "所有镜像都在应在的地方吗？",
+  empty: "尚未复制任何内容",
+  emptyText: "只需两步：先把集群的仓库登记为目标（端点），再创建规则说明要复制哪些内容。",
+  first: "1. 新建目标",
+  second: "2. 新建规则",
+  allWell: (n) => `全部 ${n0(n)} 个目标仓库均已同步`,
+  attention: (n) => `${n0(n)} 个目标仓库需要处理`,
+  rule: "规则",
+  destination: "目标仓库",
+  state: "状态",
+  detail: "详情",
+  help: "处理办法",
+  states: {
+    failing: "失败",
+    behind: "落后",
+    unknown: "未核对",
+    running: "进行中",
+    inSync: "已同步",
+    deactivated: "停用",
+  },
+  details: {
+    unhealthy: "该仓库不健康。",
+    behind: (n) => `${n0(n)} 项与规则要求不一致。`,
+    failed: "最近一次执行失败。",
+    waiting: (n) => `${n0(n)} 个任务尚未完成。`,
+    waitingSince: (since) => `最早的自 ${since} 起等待。`,
+    never: "从未将目标仓库与源进行核对。",
+    incomplete: "最近一次核对未能查清全部内容。",
+    changed: "规则在上次核对后已被修改。",
+    inSync: (n) => `共 ${n0(n)} 项，均符合规则要求。`,
+    inSyncEmpty: "规则目前没有匹配到任何内容。",
+    verified: (when) => `核对于${when}。`,
+    deactivated: "启用之前规则不会执行任何操作。",
+    running: "正在执行。",
+  },
+  helps: {
+    registry: "检查该目标",
+    execution: "查看执行记录",
+    drift: "查看差异",
+    verify: "立即核对",
+    enable: "启用规则",
+  },
+};
