@@ -98,9 +98,11 @@ var s3Final = map[string]string{
 var s3Busy = []string{"SlowDown", "SlowDownRead", "SlowDownWrite", "ServiceUnavailable", "Throttling", "ThrottlingException",
 	"RequestLimitExceeded", "RequestThrottled", "TooManyRequests", "BandwidthLimitExceeded"}
 
-// s3Again are the codes of failures that pass, whatever their HTTP status.
+// s3Again are the codes of failures that pass, whatever their HTTP status. A store over
+// a file system, versitygw, answers ExistingObjectIsDirectory also when the folder of an
+// object went away with the last other object in it.
 var s3Again = []string{"InternalError", "RequestTimeout", "IncompleteBody", "OperationAborted", "ConditionalRequestConflict",
-	"XMinioServerNotInitialized", "RequestTimedOut", "ServerNotInitialized"}
+	"XMinioServerNotInitialized", "RequestTimedOut", "ServerNotInitialized", "ExistingObjectIsDirectory"}
 
 // judge decides what a failed attempt means.
 func (s *S3) judge(call *s3Call, err error) verdict {
