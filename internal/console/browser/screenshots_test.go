@@ -21,7 +21,7 @@ func TestScreenshots(t *testing.T) {
 	}
 	console := builtConsole(t)
 	empty, full := startServer(t, console), startServer(t, console)
-	world(t, full)
+	waiting := held(t, full, world(t, full), 1, "retired", "v1.0", "v1.1", "v2.0")
 	for _, w := range []words{english(), chinese()} {
 		for _, theme := range []string{"light", "dark"} {
 			for _, size := range []struct {
@@ -58,6 +58,7 @@ func TestScreenshots(t *testing.T) {
 						"/harbor/replications/1/tasks",
 						"/harbor/replications/2/tasks",
 						"/harbor/replications/1/tasks?log=1",
+						fmt.Sprintf("/harbor/replications/%d/tasks", waiting),
 						"/harbor/replications/99/tasks",
 						"/harbor/nothing",
 					} {

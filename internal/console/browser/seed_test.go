@@ -168,6 +168,17 @@ func call(t *testing.T, method, url string, body any) {
 // get returns what the server says to the administrator.
 func get(t *testing.T, url string) map[string]any {
 	t.Helper()
+	return answer[map[string]any](t, url)
+}
+
+// list is get of a list.
+func list(t *testing.T, url string) []map[string]any {
+	t.Helper()
+	return answer[[]map[string]any](t, url)
+}
+
+func answer[T any](t *testing.T, url string) (body T) {
+	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -178,7 +189,6 @@ func get(t *testing.T, url string) map[string]any {
 		t.Fatal(err)
 	}
 	defer func() { _ = answer.Body.Close() }()
-	var body map[string]any
 	if err := json.NewDecoder(answer.Body).Decode(&body); err != nil {
 		t.Fatalf("%s: %s: %v", url, answer.Status, err)
 	}

@@ -47,6 +47,11 @@ export function canStop(e: Execution): boolean {
   return e.status === "InProgress" || (e.status === "Failed" && e.trigger === "event_based");
 }
 
+/** Whether an execution waits until somebody confirms what it lists. */
+export function isHeld(e: Execution): boolean {
+  return e.hold !== undefined && e.hold !== "";
+}
+
 export function canRetry(e: Execution): boolean {
   return e.status === "Failed" || e.status === "Stopped";
 }

@@ -1,6 +1,6 @@
 // States as tags: always a colour, a sign and a word.
 import {
-  CheckCircleFilled, ClockCircleOutlined, CloseCircleFilled, ExclamationCircleFilled, MinusCircleOutlined, QuestionCircleOutlined, SyncOutlined, WarningFilled,
+  CheckCircleFilled, ClockCircleOutlined, CloseCircleFilled, ExclamationCircleFilled, MinusCircleOutlined, PauseCircleFilled, QuestionCircleOutlined, SyncOutlined, WarningFilled,
 } from "@ant-design/icons";
 import { Tag } from "antd";
 import type { ReactNode } from "react";
@@ -16,8 +16,9 @@ const looks: Record<string, Look> = {
   Stopped: ["default", <MinusCircleOutlined key="i" />],
 };
 
-export function ExecutionStatus({ status }: { status: string | undefined }) {
+export function ExecutionStatus({ status, hold }: { status: string | undefined; hold?: string | undefined }) {
   const words = useWords();
+  if (hold !== undefined && hold !== "") return <Tag color="warning" icon={<PauseCircleFilled />}>{words.held.state}</Tag>;
   const [color, icon] = looks[status ?? ""] ?? ["default", null];
   return <Tag color={color} icon={icon}>{words.executions.statuses[status ?? ""] ?? status}</Tag>;
 }

@@ -43,6 +43,10 @@ const known: Known[] = [
 
   // what executions and drift say of themselves
   [/^waits until the executions before it have ended/, "等待之前的执行结束：该规则同一时间只运行一个执行。"],
+  [/^(?:waits to be released: )?the source has nothing for the rule any more, which makes (\d+) deletions at its destinations$/, "源中已没有该规则的任何内容，这意味着要在目标仓库删除 $1 项。"],
+  [/^(?:waits to be released: )?(\d+) of (\d+) artifacts that the rule has put at its destinations are gone from the source without an event$/, "规则复制到目标仓库的 $2 项中，有 $1 项已从源中消失，但没有收到相应的删除事件。"],
+  [/^(\d+) deletions wait in execution (\d+): look at them/, "执行 $2 中有 $1 项删除等待放行，请查看后放行或放弃。"],
+  [/^execution (\d+) does not wait to be released$/, "执行 $1 已不在等待放行。"],
   [/^the rule was disabled before it began$/, "规则在其开始之前被停用。"],
   [/^everything at the source was selected: no filter is set$/, "已选择源中的全部内容：未设置过滤器。"],
 ];

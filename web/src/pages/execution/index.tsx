@@ -5,7 +5,7 @@ import { Button, Result, Select, Space, Table, Typography, type TableColumnsType
 import { Link, useParams } from "react-router";
 import { ApiError, type Execution, type Item, type Task } from "../../api/client";
 import { queries } from "../../api/queries";
-import { canRetry, canStop, durationOf, useExecutionActions } from "../../parts/executionActions";
+import { canRetry, canStop, durationOf, isHeld, useExecutionActions } from "../../parts/executionActions";
 import { Failure, Said } from "../../parts/failure";
 import { Loading } from "../../parts/loading";
 import { Nothing, PageHead, Panel } from "../../parts/page";
@@ -15,6 +15,7 @@ import { ExecutionStatus } from "../../parts/status";
 import { Transfer } from "../../parts/transfer";
 import { useTongue } from "../../words";
 import { isTime } from "../../words/format";
+import { Held } from "./held";
 import { LogViewer } from "./log";
 
 export default function ExecutionPage() {
@@ -36,15 +37,15 @@ function OneExecution({ id }: { id: number }) {
   return (
     <>
       <nav aria-label={words.execution.back}><Link to={`/harbor/replications?rule=${e.policy_id ?? ""}`}>‹ {words.execution.back}</Link></nav>
-      <PageHead title={words.execution.title(id)} sub={<ExecutionStatus status={e.status} />} extra={
+      <PageHead title={words.execution.title(id)} sub={<ExecutionStatus status={e.status} hold={e.hold} />} extra={
         <Space wrap>
-          <Button icon={<StopOutlined />} danger disabled={!canStop(e)} loading={act.busy} onClick={() => act.stop([e])}>{words.executions.stop}</Button>
+          {!isHeld(e) && <Button icon={<StopOutlined />} danger disabled={!canStop(e)} loading={act.busy} onClick={() => act.stop([e])}>{words.executions.stop}</Button>}
           <Button icon={<ReloadOutlined />} disabled={!canRetry(e)} loading={act.busy} onClick={() => act.retry([e])}>{words.executions.retry}</Button>
         </Space>
       } />
       <Panel>
         <Facts execution={e} />
-        {e.status_text !== "" && <Said text={e.status_text} />}
+        {isHeld(e) ? <Held execution={e} /> : e.status_text !== "" && <Said text={e.status_text} />}
       </Panel>
       <Tasks execution={e} retry={act.retryTask} />
     </>

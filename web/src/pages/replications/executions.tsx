@@ -6,7 +6,7 @@ import { useState } from "react";
 import { Link } from "react-router";
 import type { Execution, Policy } from "../../api/client";
 import { queries } from "../../api/queries";
-import { canRetry, canStop, durationOf, useExecutionActions } from "../../parts/executionActions";
+import { canRetry, canStop, durationOf, isHeld, useExecutionActions } from "../../parts/executionActions";
 import { Failure, Said } from "../../parts/failure";
 import { Nothing } from "../../parts/page";
 import { numberIn, useAddress, usePagination } from "../../parts/paging";
@@ -34,7 +34,7 @@ export function ExecutionsTab({ policy }: { policy: Policy }) {
   return (
     <>
       <div className="toolbar">
-        <Button icon={<StopOutlined />} danger disabled={chosen.length === 0 || !chosen.some(canStop)} onClick={() => act.stop(chosen.filter(canStop))}>{words.executions.stop}</Button>
+        <Button icon={<StopOutlined />} danger disabled={chosen.length === 0 || !chosen.some(stoppable)} onClick={() => act.stop(chosen.filter(stoppable))}>{words.executions.stop}</Button>
         <Button icon={<ReloadOutlined />} disabled={chosen.length === 0 || !chosen.some(canRetry)} onClick={() => act.retry(chosen.filter(canRetry))}>{words.executions.retry}</Button>
         <span className="toolbar-space" />
         <Select style={{ width: 150 }} value={trigger} aria-label={words.executions.columns.trigger} onChange={(value) => setAddress({ trigger: value, p: undefined })}
@@ -56,6 +56,11 @@ export function ExecutionsTab({ policy }: { policy: Policy }) {
   );
 }
 
+/** What is stopped among others; what waits to be released is decided on its page, where all that it lists is shown. */
+function stoppable(e: Execution): boolean {
+  return canStop(e) && !isHeld(e);
+}
+
 function useColumns(): TableColumnsType<Execution> {
   const { words, format } = useTongue();
   return [
@@ -64,7 +69,7 @@ function useColumns(): TableColumnsType<Execution> {
       title: words.executions.columns.status, dataIndex: "status",
       render: (status: string, e) => (
         <>
-          <ExecutionStatus status={status} />
+          <ExecutionStatus status={status} hold={e.hold} />
           {e.status_text !== "" && <span className="cell-sub" style={{ maxWidth: 420, marginTop: 4 }}><Said text={e.status_text} /></span>}
         </>
       ),

@@ -5,6 +5,7 @@ import { cron } from "./cron";
 import { drift } from "./drift";
 import { execution } from "./execution";
 import { executions } from "./executions";
+import { held } from "./held";
 import { log } from "./log";
 import { nav } from "./nav";
 import { overview } from "./overview";
@@ -25,6 +26,7 @@ export const en = {
   rule,
   executions,
   execution,
+  held,
   log,
   drift,
   cron,
