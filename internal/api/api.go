@@ -64,6 +64,7 @@ type Replication interface {
 	Reconcile(ctx context.Context, policy int64) (int64, error)
 	RepairDrift(ctx context.Context, policy int64) (execution, items int64, err error)
 	RetryTask(ctx context.Context, executionID, taskID int64) error
+	Standings(ctx context.Context, repository string, artifacts []replication.StandingOf) (map[string][]replication.Standing, error)
 }
 
 // Notifications keeps who is told what happens.

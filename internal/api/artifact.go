@@ -8,41 +8,55 @@ import (
 	"github.com/lighterage/lighterage/internal/api/gen"
 	"github.com/lighterage/lighterage/internal/home"
 	"github.com/lighterage/lighterage/internal/problem"
+	"github.com/lighterage/lighterage/internal/replication"
 	"github.com/lighterage/lighterage/internal/rule"
 )
 
 func (a *api) ListArtifacts(ctx context.Context, r gen.ListArtifactsRequestObject) (gen.ListArtifactsResponseObject, error) {
-	if _, _, err := a.requireProject(ctx, r.ProjectName, byName(), "artifact", "list"); err != nil {
+	p, project, err := a.requireProject(ctx, r.ProjectName, byName(), "artifact", "list")
+	if err != nil {
 		return nil, err
 	}
 	query, err := listQuery(r.Params.Q, r.Params.Sort, r.Params.Page, r.Params.PageSize)
 	if err != nil {
 		return nil, err
 	}
-	artifacts, total, err := a.o.Index.ListArtifacts(ctx, fullName(r.ProjectName, r.RepositoryName), home.ArtifactQuery{
-		ListQuery: query, WithLabels: r.Params.WithLabel, WithAccessories: r.Params.WithAccessory,
+	repository := fullName(r.ProjectName, r.RepositoryName)
+	artifacts, total, err := a.o.Index.ListArtifacts(ctx, repository, home.ArtifactQuery{
+		ListQuery: query, WithLabels: r.Params.WithLabel || r.Params.WithReplication, WithAccessories: r.Params.WithAccessory,
 	})
 	if err != nil {
 		return nil, err
 	}
+	with := parts{tags: r.Params.WithTag, labels: r.Params.WithLabel, accessories: r.Params.WithAccessory}
+	if r.Params.WithReplication && a.o.Accounts.Can(ctx, p, project.ID, "repository", "read") {
+		if with.standings, err = a.standings(ctx, repository, artifacts); err != nil {
+			return nil, err
+		}
+	}
 	body := make([]gen.Artifact, 0, len(artifacts))
 	for _, artifact := range artifacts {
-		body = append(body, a.wireArtifact(artifact, parts{tags: r.Params.WithTag, labels: r.Params.WithLabel, accessories: r.Params.WithAccessory}))
+		body = append(body, a.wireArtifact(artifact, with))
 	}
 	return gen.ListArtifacts200JSONResponse{Body: body, Headers: gen.ListArtifacts200ResponseHeaders(paging(ctx, total, query))}, nil
 }
 
 func (a *api) GetArtifact(ctx context.Context, r gen.GetArtifactRequestObject) (gen.GetArtifactResponseObject, error) {
-	if _, _, err := a.requireProject(ctx, r.ProjectName, byName(), "artifact", "read"); err != nil {
+	p, project, err := a.requireProject(ctx, r.ProjectName, byName(), "artifact", "read")
+	if err != nil {
 		return nil, err
 	}
 	artifact, err := a.o.Index.GetArtifact(ctx, fullName(r.ProjectName, r.RepositoryName), r.Reference)
 	if err != nil {
 		return nil, err
 	}
-	return gen.GetArtifact200JSONResponse(a.wireArtifact(artifact, parts{
-		tags: r.Params.WithTag, labels: r.Params.WithLabel, accessories: r.Params.WithAccessory,
-	})), nil
+	with := parts{tags: r.Params.WithTag, labels: r.Params.WithLabel, accessories: r.Params.WithAccessory}
+	if r.Params.WithReplication && a.o.Accounts.Can(ctx, p, project.ID, "repository", "read") {
+		if with.standings, err = a.standings(ctx, artifact.RepositoryName, []home.Artifact{artifact}); err != nil {
+			return nil, err
+		}
+	}
+	return gen.GetArtifact200JSONResponse(a.wireArtifact(artifact, with)), nil
 }
 
 func (a *api) DeleteArtifact(ctx context.Context, r gen.DeleteArtifactRequestObject) (gen.DeleteArtifactResponseObject, error) {
@@ -166,6 +180,7 @@ func (a *api) RemoveLabel(ctx context.Context, r gen.RemoveLabelRequestObject) (
 type parts struct {
 	tags                *bool // nil: yes
 	labels, accessories bool
+	standings           map[string][]replication.Standing // by digest; nil: not asked for
 }
 
 // wireArtifact leaves out what was not asked for: null, as Harbor writes it.
@@ -192,6 +207,9 @@ func (a *api) wireArtifact(artifact home.Artifact, p parts) gen.Artifact {
 		for _, accessory := range artifact.Accessories {
 			w.Accessories = append(w.Accessories, wireAccessory(accessory))
 		}
+	}
+	if p.standings != nil {
+		w.Replication = wireStandings(p.standings[artifact.Digest])
 	}
 	return w
 }

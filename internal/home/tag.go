@@ -3,6 +3,7 @@ package home
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/lighterage/lighterage/internal/oci"
 	"github.com/lighterage/lighterage/internal/store"
@@ -121,4 +122,24 @@ func (x *Index) Parents(ctx context.Context, repository, digest string) ([]strin
 		return nil, fmt.Errorf("list indexes of %s@%s: %w", repository, digest, err)
 	}
 	return parents, nil
+}
+
+// Children returns which of some digests an index of the repository contains.
+func (x *Index) Children(ctx context.Context, repository string, digests []string) (map[string]bool, error) {
+	children := map[string]bool{}
+	for part := range slices.Chunk(digests, chunk) {
+		args := []any{repository}
+		for _, d := range part {
+			args = append(args, d)
+		}
+		found, err := collect(ctx, x.db, scanText, `SELECT DISTINCT ref.child_digest`+fromArtifacts+` JOIN artifact_references ref ON ref.parent_id = a.id
+			WHERE r.name = $1 AND ref.child_digest IN (`+placeholders(2, len(part))+`)`, args...)
+		if err != nil {
+			return nil, fmt.Errorf("look for children of indexes of %s: %w", repository, err)
+		}
+		for _, d := range found {
+			children[d] = true
+		}
+	}
+	return children, nil
 }

@@ -37,3 +37,10 @@ func (b *bandwidths) rate(name limitOf) int64 {
 	}
 	return -1
 }
+
+// StandingDrift and StandingTasks are what Standings asks the database.
+func StandingDrift(destinations, references string) string {
+	return standingDrift(destinations, references)
+}
+
+const StandingTasks = standingTasks

@@ -4684,6 +4684,14 @@ func NewListArtifactsRequest(server string, projectName ProjectName, repositoryN
 			}
 		}
 
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "with_replication", params.WithReplication, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
 		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "with_scan_overview", params.WithScanOverview, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
 			return nil, err
 		} else {
@@ -4872,6 +4880,14 @@ func NewGetArtifactRequest(server string, projectName ProjectName, repositoryNam
 		}
 
 		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "with_accessory", params.WithAccessory, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "with_replication", params.WithReplication, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
 			return nil, err
 		} else {
 			for _, qp := range strings.Split(queryFrag, "&") {

@@ -77,11 +77,53 @@ type Artifact struct {
 	PullTime          Time                    `json:"pull_time,omitempty"`
 	PushTime          Time                    `json:"push_time,omitempty"`
 	References        []Reference             `json:"references"`
-	RepositoryID      int64                   `json:"repository_id,omitempty"`
-	RepositoryName    string                  `json:"repository_name,omitempty"`
-	Size              int64                   `json:"size,omitempty"`
-	Tags              []Tag                   `json:"tags"`
-	Type              string                  `json:"type,omitempty"`
+
+	// Replication How it stands at the destinations of rules; absent when it was not asked for, or when the caller is no member of the project
+	Replication    *[]ArtifactReplication `json:"replication,omitempty"`
+	RepositoryID   int64                  `json:"repository_id,omitempty"`
+	RepositoryName string                 `json:"repository_name,omitempty"`
+	Size           int64                  `json:"size,omitempty"`
+	Tags           []Tag                  `json:"tags"`
+	Type           string                 `json:"type,omitempty"`
+}
+
+// ArtifactReplication How one tag, or an untagged artifact, stands at one destination of a rule, as far as it is known.
+type ArtifactReplication struct {
+	// Drift The destination is not as the rule wants it
+	Drift bool `json:"drift"`
+
+	// DstDigest What the destination has; absent when nothing is there or it is not known
+	DstDigest     string `json:"dst_digest,omitempty"`
+	DstRepository string `json:"dst_repository,omitempty"`
+
+	// ExecutionID What is being done about it; absent for nothing
+	ExecutionID int64 `json:"execution_id,omitempty"`
+
+	// NextAttemptTime When what fails is tried again
+	NextAttemptTime Time   `json:"next_attempt_time,omitempty"`
+	PolicyEnabled   bool   `json:"policy_enabled"`
+	PolicyID        int64  `json:"policy_id"`
+	PolicyName      string `json:"policy_name"`
+
+	// Reason In words, where the state alone does not tell
+	Reason string `json:"reason,omitempty"`
+
+	// Reference Tag, or digest of an untagged artifact
+	Reference string `json:"reference"`
+
+	// RegistryID The destination
+	RegistryID   int64  `json:"registry_id"`
+	RegistryName string `json:"registry_name"`
+
+	// Since When the rule has put there what the destination has; the year 1 when it did not or nobody knows
+	Since Time `json:"since,omitempty"`
+
+	// State in_sync, waiting, running, failing, missing, different, extra or not_verified
+	State  string `json:"state"`
+	TaskID int64  `json:"task_id,omitempty"`
+
+	// VerifiedTime When it was last seen to be so
+	VerifiedTime Time `json:"verified_time,omitempty"`
 }
 
 // BuildStep defines model for BuildStep.
@@ -1269,6 +1311,9 @@ type WithAccessory = bool
 // WithLabel defines model for withLabel.
 type WithLabel = bool
 
+// WithReplication defines model for withReplication.
+type WithReplication = bool
+
 // WithTag defines model for withTag.
 type WithTag = bool
 
@@ -1454,14 +1499,17 @@ type ListArtifactsParams struct {
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
 	// PageSize 0 is everything
-	PageSize            *PageSize     `form:"page_size,omitempty" json:"page_size,omitempty"`
-	WithTag             *WithTag      `form:"with_tag,omitempty" json:"with_tag,omitempty"`
-	WithLabel           WithLabel     `form:"with_label,omitempty" json:"with_label,omitempty"`
-	WithAccessory       WithAccessory `form:"with_accessory,omitempty" json:"with_accessory,omitempty"`
-	WithScanOverview    bool          `form:"with_scan_overview,omitempty" json:"with_scan_overview,omitempty"`
-	WithSbomOverview    bool          `form:"with_sbom_overview,omitempty" json:"with_sbom_overview,omitempty"`
-	WithSignature       bool          `form:"with_signature,omitempty" json:"with_signature,omitempty"`
-	WithImmutableStatus bool          `form:"with_immutable_status,omitempty" json:"with_immutable_status,omitempty"`
+	PageSize      *PageSize     `form:"page_size,omitempty" json:"page_size,omitempty"`
+	WithTag       *WithTag      `form:"with_tag,omitempty" json:"with_tag,omitempty"`
+	WithLabel     WithLabel     `form:"with_label,omitempty" json:"with_label,omitempty"`
+	WithAccessory WithAccessory `form:"with_accessory,omitempty" json:"with_accessory,omitempty"`
+
+	// WithReplication Tell how each artifact stands at the destinations of replication rules (Lighterage); for who may read the project's repositories as a member
+	WithReplication     WithReplication `form:"with_replication,omitempty" json:"with_replication,omitempty"`
+	WithScanOverview    bool            `form:"with_scan_overview,omitempty" json:"with_scan_overview,omitempty"`
+	WithSbomOverview    bool            `form:"with_sbom_overview,omitempty" json:"with_sbom_overview,omitempty"`
+	WithSignature       bool            `form:"with_signature,omitempty" json:"with_signature,omitempty"`
+	WithImmutableStatus bool            `form:"with_immutable_status,omitempty" json:"with_immutable_status,omitempty"`
 }
 
 // GetArtifactParams defines parameters for GetArtifact.
@@ -1469,14 +1517,17 @@ type GetArtifactParams struct {
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
 	// PageSize 0 is everything
-	PageSize            *PageSize     `form:"page_size,omitempty" json:"page_size,omitempty"`
-	WithTag             *WithTag      `form:"with_tag,omitempty" json:"with_tag,omitempty"`
-	WithLabel           WithLabel     `form:"with_label,omitempty" json:"with_label,omitempty"`
-	WithAccessory       WithAccessory `form:"with_accessory,omitempty" json:"with_accessory,omitempty"`
-	WithScanOverview    bool          `form:"with_scan_overview,omitempty" json:"with_scan_overview,omitempty"`
-	WithSbomOverview    bool          `form:"with_sbom_overview,omitempty" json:"with_sbom_overview,omitempty"`
-	WithSignature       bool          `form:"with_signature,omitempty" json:"with_signature,omitempty"`
-	WithImmutableStatus bool          `form:"with_immutable_status,omitempty" json:"with_immutable_status,omitempty"`
+	PageSize      *PageSize     `form:"page_size,omitempty" json:"page_size,omitempty"`
+	WithTag       *WithTag      `form:"with_tag,omitempty" json:"with_tag,omitempty"`
+	WithLabel     WithLabel     `form:"with_label,omitempty" json:"with_label,omitempty"`
+	WithAccessory WithAccessory `form:"with_accessory,omitempty" json:"with_accessory,omitempty"`
+
+	// WithReplication Tell how each artifact stands at the destinations of replication rules (Lighterage); for who may read the project's repositories as a member
+	WithReplication     WithReplication `form:"with_replication,omitempty" json:"with_replication,omitempty"`
+	WithScanOverview    bool            `form:"with_scan_overview,omitempty" json:"with_scan_overview,omitempty"`
+	WithSbomOverview    bool            `form:"with_sbom_overview,omitempty" json:"with_sbom_overview,omitempty"`
+	WithSignature       bool            `form:"with_signature,omitempty" json:"with_signature,omitempty"`
+	WithImmutableStatus bool            `form:"with_immutable_status,omitempty" json:"with_immutable_status,omitempty"`
 }
 
 // ListAccessoriesParams defines parameters for ListAccessories.
@@ -3938,6 +3989,19 @@ func (siw *ServerInterfaceWrapper) ListArtifacts(w http.ResponseWriter, r *http.
 		return
 	}
 
+	// ------------- Optional query parameter "with_replication" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "with_replication", r.URL.Query(), &params.WithReplication, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "with_replication"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "with_replication", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "with_scan_overview" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "with_scan_overview", r.URL.Query(), &params.WithScanOverview, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
@@ -4142,6 +4206,19 @@ func (siw *ServerInterfaceWrapper) GetArtifact(w http.ResponseWriter, r *http.Re
 			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "with_accessory"})
 		} else {
 			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "with_accessory", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "with_replication" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "with_replication", r.URL.Query(), &params.WithReplication, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "with_replication"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "with_replication", Err: err})
 		}
 		return
 	}
