@@ -52,9 +52,18 @@ screenshots: console ## write pictures of the console's pages to web/screenshots
 demo: build ## push an image and watch it being replicated; DEMO_EXIT=1 ends by itself
 	DEMO_EXIT=$(DEMO_EXIT) ./scripts/demo.sh
 
+.PHONY: release
+release: console ## write the programs, chart and checksums of VERSION=v1.2.3 to dist (needs GNU tar)
+	scripts/release.sh $(VERSION)
+
+.PHONY: image
+image: console-where-possible ## build the container image lighterage:VERSION (needs buildah or podman)
+	VERSION=$(VERSION) scripts/image.sh lighterage:$(or $(VERSION),dev) $(ARCH)
+
 .PHONY: test
 test: ## run all tests (PACKAGES=./internal/queue/... for some)
 	go -C tools test ./...
+	go -C tools/chart test ./...
 	{ go test -json $(TESTFLAGS) $(PACKAGES); echo "exit $$?"; } | go -C tools run ./testsummary -dir .. $(TESTFLAGS)
 
 .PHONY: test-race
@@ -88,6 +97,7 @@ lint: ## gofmt, go vet, staticcheck, import rules
 	  if [ -n "$$unformatted" ]; then echo "not formatted (run make fmt):"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go -C tools vet ./...
+	go -C tools/chart vet ./...
 	go -C test/distribution-v2 vet ./...
 	go -C test/versitygw vet ./...
 	go -C test/minio vet ./...

@@ -181,7 +181,7 @@ func exists(names map[string]bool, name string) bool {
 
 func TestTheDashboardAsksForMetricsThatAreThere(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../docs/grafana/lighterage.json")
+	text, err := os.ReadFile("../../deploy/chart/lighterage/files/dashboard.json")
 	if err != nil {
 		t.Fatal(err)
 	}
