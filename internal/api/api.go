@@ -12,6 +12,7 @@ import (
 
 	"github.com/lighterage/lighterage/internal/account"
 	"github.com/lighterage/lighterage/internal/api/gen"
+	"github.com/lighterage/lighterage/internal/audit"
 	"github.com/lighterage/lighterage/internal/home"
 	"github.com/lighterage/lighterage/internal/home/harbor"
 	"github.com/lighterage/lighterage/internal/notification"
@@ -97,6 +98,7 @@ type Options struct {
 	Settings      *Settings
 	Notifications Notifications
 	Applied       *Applied
+	Audit         *audit.Log
 	// Home reads manifests and configs of the home registry, in process.
 	Home *registry.Client
 	// Harbor is home, in the place of a registry here: what that would hold cannot be

@@ -13,17 +13,29 @@ import (
 func unauthorized() error { return problem.New(problem.Unauthorized, "unauthorized") }
 
 // caller returns who makes the request. Wrong credentials are none, as in Harbor:
-// what needs a login answers 401, what does not is served.
+// what needs a login answers 401, what does not is served. They are looked at once a
+// request.
 func (a *api) caller(ctx context.Context) (account.Principal, error) {
-	name, password, ok := basicAuth(requestOf(ctx).authorization)
+	r := requestOf(ctx)
+	if r.asked {
+		return r.who, r.whoErr
+	}
+	r.who, r.whoErr = a.identify(ctx, r)
+	r.asked = true
+	return r.who, r.whoErr
+}
+
+func (a *api) identify(ctx context.Context, r *request) (account.Principal, error) {
+	name, password, ok := basicAuth(r.authorization)
 	if !ok {
-		if session := requestOf(ctx).principal; session != nil {
-			return *session, nil
+		if r.principal != nil {
+			return *r.principal, nil
 		}
 		return account.Anonymous(), nil
 	}
-	p, err := a.o.Accounts.Authenticate(account.WithRemote(ctx, requestOf(ctx).remote), name, password)
+	p, err := a.o.Accounts.Authenticate(account.WithRemote(ctx, r.remote), name, password)
 	if problem.Is(err, problem.Unauthorized) {
+		a.noteLogin(ctx, name, true)
 		return account.Anonymous(), nil
 	}
 	return p, err

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/lighterage/lighterage/internal/api/gen"
+	"github.com/lighterage/lighterage/internal/audit"
 	"github.com/lighterage/lighterage/internal/problem"
 )
 
@@ -28,6 +29,7 @@ func configItems() []configItem {
 	kept := func(name string, value any) configItem { return configItem{name, value, true} }
 	return []configItem{
 		item("audit_log_forward_endpoint", ""),
+		kept(audit.RetentionSetting, int64(audit.DefaultRetention)),
 		item("auth_mode", "db_auth"),
 		kept("banner_message", ""),
 		kept("disabled_audit_log_event_types", ""),
@@ -177,7 +179,7 @@ func checkItem(name string, value any) error {
 		if prefix == "" || len(prefix) > 64 || strings.ContainsAny(prefix, ":/ \t\n") {
 			return problem.New(problem.BadRequest, "invalid %s: it must have 1 to 64 characters, without blanks, colons and slashes", name)
 		}
-	case "token_expiration", "session_timeout", "robot_token_duration":
+	case "token_expiration", "session_timeout", "robot_token_duration", audit.RetentionSetting:
 		if n, _ := value.(int64); n < 1 || n > 1_000_000 {
 			return problem.New(problem.BadRequest, "invalid %s: %v, it must be at least 1 and at most 1000000", name, value)
 		}

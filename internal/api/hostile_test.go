@@ -198,6 +198,7 @@ func TestEveryOperationWantsRights(t *testing.T) {
 	}
 	self := []string{ // to everybody who has logged in
 		"headProject", "getStatistic", "searchUsers", "getCurrentUserInfo", "getCurrentUserPermissions", "listLabels", "getLabelByID", "createProject",
+		"listAuditLogs", "listAuditLogExts", "listAuditLogEventTypes",
 	}
 	others := map[string]int{ // whose rights depend on what is asked for: there is no such thing, or it is no good
 		"updateLabel": 404, "deleteLabel": 404, "createLabel": 400, "getRobotByID": 404, "updateRobot": 404, "refreshSec": 404, "deleteRobot": 404, "createRobot": 400,

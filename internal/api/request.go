@@ -30,6 +30,10 @@ type request struct {
 	authorization string
 	principal     *account.Principal // whose session it is part of; nil: of none
 	operation     operation
+
+	asked  bool // who makes it has been found out
+	who    account.Principal
+	whoErr error
 }
 
 type requestKey struct{}
@@ -139,31 +143,32 @@ func (a *api) serveOperation(w http.ResponseWriter, r *http.Request, about *requ
 		a.fail(w, r, err)
 		return
 	}
+	var body []byte
 	if operation.body != "" {
-		if err := readBody(w, clean); err != nil {
+		if body, err = readBody(w, clean); err != nil {
 			a.fail(w, r, err)
 			return
 		}
 	}
-	a.mux.ServeHTTP(w, clean)
+	a.serveAudited(w, clean, pathValues(pattern, r.URL.EscapedPath()), body)
 }
 
 // readBody reads the whole body, so that one that is too large is refused before
 // anything is made of it. U+0000 is refused too: no name has it, and PostgreSQL
 // cannot store it.
-func readBody(w http.ResponseWriter, r *http.Request) error {
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return err
+		return nil, err
 	}
 	if err != nil {
-		return problem.Wrap(problem.BadRequest, err, "read the body")
+		return nil, problem.Wrap(problem.BadRequest, err, "read the body")
 	}
 	if bytes.Contains(body, []byte(`\u0000`)) {
-		return problem.New(problem.BadRequest, "the body contains the character U+0000")
+		return nil, problem.New(problem.BadRequest, "the body contains the character U+0000")
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	return nil
+	return body, nil
 }
 
 // pathValues reads the parameters of a path that fits a pattern: the router tells

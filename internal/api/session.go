@@ -51,11 +51,12 @@ func (a *api) serveLogin(w http.ResponseWriter, r *http.Request, about *request)
 		return
 	}
 	ctx := account.WithRemote(r.Context(), about.remote)
-	text := ""
-	p, err := a.o.Accounts.Authenticate(ctx, r.PostForm.Get("principal"), r.PostForm.Get("password"))
+	text, name := "", r.PostForm.Get("principal")
+	p, err := a.o.Accounts.Authenticate(ctx, name, r.PostForm.Get("password"))
 	if err == nil {
 		text, err = a.o.Accounts.OpenSession(ctx, p)
 	}
+	a.noteLogin(ctx, name, err != nil)
 	if problem.Is(err, problem.Unauthorized) {
 		w.WriteHeader(http.StatusUnauthorized) // without words, as Harbor
 		return
@@ -72,6 +73,9 @@ func (a *api) serveLogin(w http.ResponseWriter, r *http.Request, about *request)
 // cookie from pages of this site only, no other site can log anybody out.
 func (a *api) serveLogout(w http.ResponseWriter, r *http.Request, about *request) {
 	if cookie, err := r.Cookie(sessionCookie); err == nil {
+		if s, err := a.o.Accounts.ResumeSession(r.Context(), cookie.Value); err == nil {
+			a.noteLogout(r.Context(), s.Principal.Name)
+		}
 		if err := a.o.Accounts.EndSession(r.Context(), cookie.Value); err != nil {
 			a.fail(w, r, err)
 			return

@@ -19,6 +19,7 @@ const basePath = "/api/v2.0"
 // as requests are checked against it.
 type operation struct {
 	id         string
+	tag        string // what it is about
 	parameters []parameter
 	body       string   // Harbor's name of the body; "" when there is none
 	produces   []string // media types of answers
@@ -57,6 +58,7 @@ type specParameter struct {
 
 type specOperation struct {
 	ID         string                  `yaml:"operationId"`
+	Tags       []string                `yaml:"tags"`
 	BodyName   string                  `yaml:"x-codegen-request-body-name"`
 	Parameters []specParameter         `yaml:"parameters"`
 	Responses  map[string]specResponse `yaml:"responses"`
@@ -102,6 +104,9 @@ func readSpec(text []byte) (map[string]operation, error) {
 
 func (d document) operation(o specOperation, shared []specParameter) (operation, error) {
 	read := operation{id: o.ID, body: o.BodyName}
+	if len(o.Tags) > 0 {
+		read.tag = o.Tags[0]
+	}
 	for _, p := range slices.Concat(shared, o.Parameters) {
 		if p.Ref != "" {
 			name := strings.TrimPrefix(p.Ref, "#/components/parameters/")

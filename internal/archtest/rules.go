@@ -11,6 +11,7 @@ var steps = []step{
 	{"ground", []string{"internal/problem", "internal/api/gen", "internal/cli/term", "internal/cli/manifest"}},
 	{"ground", []string{"internal/rule", "internal/layout", "internal/oci", "internal/secret", "internal/pace", "internal/trace", "internal/cloudsign"}},
 	{"abilities", []string{"internal/store"}},
+	{"abilities", []string{"internal/audit"}},
 	{"abilities", []string{"internal/queue", "internal/registry", "internal/account", "internal/home", "internal/tree"}},
 	{"abilities", []string{"internal/home/embedded", "internal/home/harbor", "internal/transfer"}},
 	{"jobs", []string{"internal/replication", "internal/migration", "internal/kube", "internal/notification"}},

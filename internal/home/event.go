@@ -105,6 +105,9 @@ func (x *Index) emit(ctx context.Context, tx *store.Tx, e Event) error {
 	if err := AddEvent(ctx, tx, e); err != nil {
 		return err
 	}
+	if err := x.recordChange(ctx, tx, e); err != nil {
+		return err
+	}
 	tx.OnCommit(x.wake)
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lighterage/lighterage/internal/audit"
 	"github.com/lighterage/lighterage/internal/problem"
 	"github.com/lighterage/lighterage/internal/store"
 )
@@ -16,6 +17,7 @@ type Index struct {
 	db       *store.DB
 	owner    string // this process, in the intents it makes
 	projects Projects
+	audit    *audit.Log // nil: what happens is not recorded there
 
 	mu        sync.Mutex
 	live      map[int64]struct{} // intents that this process is working on
@@ -37,6 +39,9 @@ type Option func(*Index)
 // WithProjects has projects made by p when the storage holds repositories of
 // unknown ones. Without it such a repository is an error.
 func WithProjects(p Projects) Option { return func(x *Index) { x.projects = p } }
+
+// WithAudit has changes and pulls recorded in an audit log.
+func WithAudit(l *audit.Log) Option { return func(x *Index) { x.audit = l } }
 
 // NewIndex returns the index that is kept in db.
 func NewIndex(db *store.DB, options ...Option) *Index {

@@ -597,12 +597,12 @@ func TestCountsOfPullsThatCannotBeWrittenAreKept(t *testing.T) {
 		d := f.push("library/app", "v1", "a", 1)
 		gone, cancel := context.WithCancel(f.t.Context())
 		cancel()
-		f.CountPull("library/app", d.String(), "v1", time.Now())
+		f.CountPull(f.t.Context(), "anybody", "library/app", d.String(), "v1", time.Now())
 		if err := f.FlushPulls(gone); err == nil {
 			f.t.Fatal("no error")
 		}
-		f.CountPull("library/app", d.String(), "v1", time.Now())
-		f.CountPull("library/none", d.String(), "", time.Now())
+		f.CountPull(f.t.Context(), "anybody", "library/app", d.String(), "v1", time.Now())
+		f.CountPull(f.t.Context(), "anybody", "library/none", d.String(), "", time.Now())
 		f.must(f.FlushPulls(f.t.Context()))
 		f.must(f.FlushPulls(f.t.Context()))
 		r, err := f.GetRepository(f.t.Context(), "library/app")

@@ -19,8 +19,10 @@ type pullCount struct {
 	last  time.Time
 }
 
-// CountPull notes that a manifest was pulled. It writes nothing; FlushPulls does.
-func (x *Index) CountPull(repository, digest, tag string, now time.Time) {
+// CountPull notes that a manifest was pulled by somebody ("": anonymous). It writes
+// nothing; FlushPulls does.
+func (x *Index) CountPull(ctx context.Context, operator, repository, digest, tag string, now time.Time) {
+	x.recordPull(ctx, operator, repository, digest, tag, now)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	key := pull{repository, digest, tag}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/lighterage/lighterage/internal/account"
 	"github.com/lighterage/lighterage/internal/api"
+	"github.com/lighterage/lighterage/internal/audit"
 	"github.com/lighterage/lighterage/internal/console"
 	"github.com/lighterage/lighterage/internal/home"
 	"github.com/lighterage/lighterage/internal/home/embedded"
@@ -87,6 +88,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	front.open(s.handler)
 	work("queue", s.queue.Run)
 	work("replication", s.replication.Run)
+	work("audit log", s.audit.Run)
 	if s.harbor != nil {
 		work("home", s.harbor.Run)
 		work("permissions", s.tellLacks(c.Log))
@@ -114,6 +116,7 @@ type server struct {
 	harbor        *harbor.Home       // nil: home is the embedded registry
 	replication   *replication.Service
 	notifications *notification.Service
+	audit         *audit.Log
 	metrics       *metrics.Metrics
 	handler       http.Handler
 	generated     string // admin's password, if it was made up
@@ -177,7 +180,8 @@ func (s *server) build(ctx context.Context, c Config, box *secret.Box) error {
 	if s.generated, err = accounts.EnsureAdmin(ctx, c.AdminPassword); err != nil {
 		return err
 	}
-	index := home.NewIndex(s.db, home.WithProjects(accounts))
+	s.audit = audit.New(s.db, c.Log)
+	index := home.NewIndex(s.db, home.WithProjects(accounts), home.WithAudit(s.audit))
 	s.queue = queue.New(s.db, queue.Options{Log: c.Log})
 	s.notifications = notification.New(notification.Options{
 		DB: s.db, Queue: s.queue, Box: box, UserAgent: "lighterage/" + c.Version, Log: c.Log,
@@ -199,6 +203,7 @@ func (s *server) build(ctx context.Context, c Config, box *secret.Box) error {
 	part.onEvent(s.replication.Wake)
 	part.api.Accounts, part.api.Index, part.api.Settings, part.api.Replication = accounts, index, settings, s.replication
 	part.api.Notifications, part.api.Applied = s.notifications, api.NewApplied(s.db)
+	part.api.Audit = s.audit
 	part.api.Ending = ctx.Done()
 	part.api.Health, part.api.Version, part.api.ExternalURL, part.api.Log = s.health, c.Version, c.ExternalURL, c.Log
 	if s.harbor != nil {

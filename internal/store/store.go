@@ -206,8 +206,8 @@ func (db *DB) inTx(ctx context.Context, f func(tx *Tx) error) error {
 	if err := f(tx); err != nil {
 		return err
 	}
-	if err := raw.Commit(); err != nil {
-		return fmt.Errorf("commit transaction: %w", err)
+	if err := commitBeside(ctx, tx); err != nil {
+		return err
 	}
 	for _, f := range tx.onCommit {
 		f()

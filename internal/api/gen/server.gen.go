@@ -126,6 +126,48 @@ type ArtifactReplication struct {
 	VerifiedTime Time `json:"verified_time,omitempty"`
 }
 
+// AuditLog defines model for AuditLog.
+type AuditLog struct {
+	ID     int64 `json:"id,omitempty"`
+	OpTime Time  `json:"op_time,omitempty"`
+
+	// Operation create, delete, pull, ...
+	Operation string `json:"operation,omitempty"`
+
+	// Resource Name of what it was done to: library/alpine:3.20
+	Resource string `json:"resource,omitempty"`
+
+	// ResourceType artifact, tag, repository or project
+	ResourceType string `json:"resource_type,omitempty"`
+	Username     string `json:"username,omitempty"`
+}
+
+// AuditLogEventType defines model for AuditLogEventType.
+type AuditLogEventType struct {
+	// EventType create_user
+	EventType string `json:"event_type,omitempty"`
+}
+
+// AuditLogExt defines model for AuditLogExt.
+type AuditLogExt struct {
+	ID     int64 `json:"id,omitempty"`
+	OpTime Time  `json:"op_time,omitempty"`
+
+	// Operation create, delete, pull, login, ...
+	Operation            string `json:"operation,omitempty"`
+	OperationDescription string `json:"operation_description,omitempty"`
+
+	// OperationResult false: it was refused, or it failed
+	OperationResult bool `json:"operation_result"`
+
+	// Resource Name of what it was done to: library/alpine:3.20, a user
+	Resource string `json:"resource,omitempty"`
+
+	// ResourceType artifact, user, configuration, ...
+	ResourceType string `json:"resource_type,omitempty"`
+	Username     string `json:"username,omitempty"`
+}
+
 // BuildStep defines model for BuildStep.
 type BuildStep struct {
 	Author     string  `json:"author,omitempty"`
@@ -167,7 +209,10 @@ type ConfigItem struct {
 
 // Configurations defines model for Configurations.
 type Configurations struct {
-	AuditLogForwardEndpoint          *string `json:"audit_log_forward_endpoint,omitempty"`
+	AuditLogForwardEndpoint *string `json:"audit_log_forward_endpoint,omitempty"`
+
+	// AuditLogRetentionDays How long the audit log keeps an entry
+	AuditLogRetentionDays            *int64  `json:"audit_log_retention_days,omitempty"`
 	AuthMode                         *string `json:"auth_mode,omitempty"`
 	BannerMessage                    *string `json:"banner_message,omitempty"`
 	DisabledAuditLogEventTypes       *string `json:"disabled_audit_log_event_types,omitempty"`
@@ -250,6 +295,8 @@ type FilterStyle struct {
 
 // GeneralInfo The pointers are absent for those who are not logged in.
 type GeneralInfo struct {
+	// AuditLogRetentionDays How long the audit log keeps an entry
+	AuditLogRetentionDays       *int64  `json:"audit_log_retention_days,omitempty"`
 	AuthMode                    *string `json:"auth_mode,omitempty"`
 	BannerMessage               *string `json:"banner_message,omitempty"`
 	CurrentTime                 *Time   `json:"current_time,omitempty"`
@@ -1323,6 +1370,32 @@ type ForgetAppliedResourceParams struct {
 	Name string `form:"name,omitempty" json:"name,omitempty"`
 }
 
+// ListAuditLogsParams defines parameters for ListAuditLogs.
+type ListAuditLogsParams struct {
+	// Q k=v, k=~v, k=[min~max], k={a b}, k=(a b), separated by commas
+	Q Query `form:"q,omitempty" json:"q,omitempty"`
+
+	// Sort field,-field
+	Sort Sort  `form:"sort,omitempty" json:"sort,omitempty"`
+	Page *Page `form:"page,omitempty" json:"page,omitempty"`
+
+	// PageSize 0 is everything
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+}
+
+// ListAuditLogExtsParams defines parameters for ListAuditLogExts.
+type ListAuditLogExtsParams struct {
+	// Q k=v, k=~v, k=[min~max], k={a b}, k=(a b), separated by commas
+	Q Query `form:"q,omitempty" json:"q,omitempty"`
+
+	// Sort field,-field
+	Sort Sort  `form:"sort,omitempty" json:"sort,omitempty"`
+	Page *Page `form:"page,omitempty" json:"page,omitempty"`
+
+	// PageSize 0 is everything
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+}
+
 // ListLabelsParams defines parameters for ListLabels.
 type ListLabelsParams struct {
 	// Q k=v, k=~v, k=[min~max], k={a b}, k=(a b), separated by commas
@@ -1474,6 +1547,32 @@ type UpdateProjectMemberParams struct {
 type GetProjectSummaryParams struct {
 	// XIsResourceName true: the name is never taken for an id
 	XIsResourceName *IsResourceName `json:"X-Is-Resource-Name,omitempty"`
+}
+
+// GetLogExtsParams defines parameters for GetLogExts.
+type GetLogExtsParams struct {
+	// Q k=v, k=~v, k=[min~max], k={a b}, k=(a b), separated by commas
+	Q Query `form:"q,omitempty" json:"q,omitempty"`
+
+	// Sort field,-field
+	Sort Sort  `form:"sort,omitempty" json:"sort,omitempty"`
+	Page *Page `form:"page,omitempty" json:"page,omitempty"`
+
+	// PageSize 0 is everything
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+}
+
+// GetLogsParams defines parameters for GetLogs.
+type GetLogsParams struct {
+	// Q k=v, k=~v, k=[min~max], k={a b}, k=(a b), separated by commas
+	Q Query `form:"q,omitempty" json:"q,omitempty"`
+
+	// Sort field,-field
+	Sort Sort  `form:"sort,omitempty" json:"sort,omitempty"`
+	Page *Page `form:"page,omitempty" json:"page,omitempty"`
+
+	// PageSize 0 is everything
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
 }
 
 // ListRepositoriesParams defines parameters for ListRepositories.
@@ -1847,6 +1946,15 @@ type ServerInterface interface {
 	// (PUT /applied-resources)
 	RememberAppliedResource(w http.ResponseWriter, r *http.Request)
 
+	// (GET /audit-logs)
+	ListAuditLogs(w http.ResponseWriter, r *http.Request, params ListAuditLogsParams)
+
+	// (GET /auditlog-exts)
+	ListAuditLogExts(w http.ResponseWriter, r *http.Request, params ListAuditLogExtsParams)
+
+	// (GET /auditlog-exts/events)
+	ListAuditLogEventTypes(w http.ResponseWriter, r *http.Request)
+
 	// (GET /configurations)
 	GetConfigurations(w http.ResponseWriter, r *http.Request)
 
@@ -1945,6 +2053,12 @@ type ServerInterface interface {
 
 	// (GET /projects/{project_name_or_id}/summary)
 	GetProjectSummary(w http.ResponseWriter, r *http.Request, projectNameOrID ProjectNameOrID, params GetProjectSummaryParams)
+
+	// (GET /projects/{project_name}/auditlog-exts)
+	GetLogExts(w http.ResponseWriter, r *http.Request, projectName ProjectName, params GetLogExtsParams)
+
+	// (GET /projects/{project_name}/logs)
+	GetLogs(w http.ResponseWriter, r *http.Request, projectName ProjectName, params GetLogsParams)
 
 	// (GET /projects/{project_name}/repositories)
 	ListRepositories(w http.ResponseWriter, r *http.Request, projectName ProjectName, params ListRepositoriesParams)
@@ -2225,6 +2339,164 @@ func (siw *ServerInterfaceWrapper) RememberAppliedResource(w http.ResponseWriter
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.RememberAppliedResource(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListAuditLogs operation middleware
+func (siw *ServerInterfaceWrapper) ListAuditLogs(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAuditLogsParams
+
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", r.URL.Query(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "q"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "q", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", r.URL.Query(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "sort"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "sort", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "page" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "page"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "page", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "page_size" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_size", r.URL.Query(), &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "page_size"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "page_size", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListAuditLogs(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListAuditLogExts operation middleware
+func (siw *ServerInterfaceWrapper) ListAuditLogExts(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAuditLogExtsParams
+
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", r.URL.Query(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "q"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "q", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", r.URL.Query(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "sort"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "sort", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "page" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "page"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "page", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "page_size" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_size", r.URL.Query(), &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "page_size"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "page_size", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListAuditLogExts(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListAuditLogEventTypes operation middleware
+func (siw *ServerInterfaceWrapper) ListAuditLogEventTypes(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListAuditLogEventTypes(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -3676,6 +3948,168 @@ func (siw *ServerInterfaceWrapper) GetProjectSummary(w http.ResponseWriter, r *h
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetProjectSummary(w, r, projectNameOrID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetLogExts operation middleware
+func (siw *ServerInterfaceWrapper) GetLogExts(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "project_name" -------------
+	var projectName ProjectName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "project_name", r.PathValue("project_name"), &projectName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "project_name", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetLogExtsParams
+
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", r.URL.Query(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "q"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "q", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", r.URL.Query(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "sort"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "sort", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "page" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "page"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "page", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "page_size" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_size", r.URL.Query(), &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "page_size"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "page_size", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetLogExts(w, r, projectName, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetLogs operation middleware
+func (siw *ServerInterfaceWrapper) GetLogs(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "project_name" -------------
+	var projectName ProjectName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "project_name", r.PathValue("project_name"), &projectName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "project_name", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetLogsParams
+
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", r.URL.Query(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "q"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "q", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", r.URL.Query(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "sort"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "sort", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "page" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "page"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "page", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "page_size" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_size", r.URL.Query(), &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "page_size"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "page_size", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetLogs(w, r, projectName, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -6869,6 +7303,9 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/applied-resources", wrapper.ForgetAppliedResource)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/applied-resources", wrapper.ListAppliedResources)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/applied-resources", wrapper.RememberAppliedResource)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/audit-logs", wrapper.ListAuditLogs)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/auditlog-exts", wrapper.ListAuditLogExts)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/auditlog-exts/events", wrapper.ListAuditLogEventTypes)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/configurations", wrapper.GetConfigurations)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/configurations", wrapper.UpdateConfigurations)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/health", wrapper.GetHealth)
@@ -6902,6 +7339,8 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/projects/{project_name_or_id}/members/{mid}", wrapper.GetProjectMember)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/projects/{project_name_or_id}/members/{mid}", wrapper.UpdateProjectMember)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/projects/{project_name_or_id}/summary", wrapper.GetProjectSummary)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/projects/{project_name}/auditlog-exts", wrapper.GetLogExts)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/projects/{project_name}/logs", wrapper.GetLogs)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/projects/{project_name}/repositories", wrapper.ListRepositories)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/projects/{project_name}/repositories/{repository_name}", wrapper.DeleteRepository)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/projects/{project_name}/repositories/{repository_name}", wrapper.GetRepository)
@@ -7082,6 +7521,146 @@ type RememberAppliedResourcedefaultJSONResponse struct {
 }
 
 func (response RememberAppliedResourcedefaultJSONResponse) VisitRememberAppliedResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditLogsRequestObject struct {
+	Params ListAuditLogsParams
+}
+
+type ListAuditLogsResponseObject interface {
+	VisitListAuditLogsResponse(w http.ResponseWriter) error
+}
+
+type ListAuditLogs200ResponseHeaders struct {
+	Link        *string
+	XTotalCount int64
+}
+
+type ListAuditLogs200JSONResponse struct {
+	Body    []AuditLog
+	Headers ListAuditLogs200ResponseHeaders
+}
+
+func (response ListAuditLogs200JSONResponse) VisitListAuditLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.Header().Set("X-Total-Count", fmt.Sprint(response.Headers.XTotalCount))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditLogsdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response ListAuditLogsdefaultJSONResponse) VisitListAuditLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditLogExtsRequestObject struct {
+	Params ListAuditLogExtsParams
+}
+
+type ListAuditLogExtsResponseObject interface {
+	VisitListAuditLogExtsResponse(w http.ResponseWriter) error
+}
+
+type ListAuditLogExts200ResponseHeaders struct {
+	Link        *string
+	XTotalCount int64
+}
+
+type ListAuditLogExts200JSONResponse struct {
+	Body    []AuditLogExt
+	Headers ListAuditLogExts200ResponseHeaders
+}
+
+func (response ListAuditLogExts200JSONResponse) VisitListAuditLogExtsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.Header().Set("X-Total-Count", fmt.Sprint(response.Headers.XTotalCount))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditLogExtsdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response ListAuditLogExtsdefaultJSONResponse) VisitListAuditLogExtsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditLogEventTypesRequestObject struct {
+}
+
+type ListAuditLogEventTypesResponseObject interface {
+	VisitListAuditLogEventTypesResponse(w http.ResponseWriter) error
+}
+
+type ListAuditLogEventTypes200JSONResponse []AuditLogEventType
+
+func (response ListAuditLogEventTypes200JSONResponse) VisitListAuditLogEventTypesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditLogEventTypesdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response ListAuditLogEventTypesdefaultJSONResponse) VisitListAuditLogEventTypesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8371,6 +8950,110 @@ type GetProjectSummarydefaultJSONResponse struct {
 }
 
 func (response GetProjectSummarydefaultJSONResponse) VisitGetProjectSummaryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLogExtsRequestObject struct {
+	ProjectName ProjectName `json:"project_name"`
+	Params      GetLogExtsParams
+}
+
+type GetLogExtsResponseObject interface {
+	VisitGetLogExtsResponse(w http.ResponseWriter) error
+}
+
+type GetLogExts200ResponseHeaders struct {
+	Link        *string
+	XTotalCount int64
+}
+
+type GetLogExts200JSONResponse struct {
+	Body    []AuditLogExt
+	Headers GetLogExts200ResponseHeaders
+}
+
+func (response GetLogExts200JSONResponse) VisitGetLogExtsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.Header().Set("X-Total-Count", fmt.Sprint(response.Headers.XTotalCount))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLogExtsdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response GetLogExtsdefaultJSONResponse) VisitGetLogExtsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLogsRequestObject struct {
+	ProjectName ProjectName `json:"project_name"`
+	Params      GetLogsParams
+}
+
+type GetLogsResponseObject interface {
+	VisitGetLogsResponse(w http.ResponseWriter) error
+}
+
+type GetLogs200ResponseHeaders struct {
+	Link        *string
+	XTotalCount int64
+}
+
+type GetLogs200JSONResponse struct {
+	Body    []AuditLog
+	Headers GetLogs200ResponseHeaders
+}
+
+func (response GetLogs200JSONResponse) VisitGetLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.Header().Set("X-Total-Count", fmt.Sprint(response.Headers.XTotalCount))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLogsdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response GetLogsdefaultJSONResponse) VisitGetLogsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -11267,6 +11950,15 @@ type StrictServerInterface interface {
 	// (PUT /applied-resources)
 	RememberAppliedResource(ctx context.Context, request RememberAppliedResourceRequestObject) (RememberAppliedResourceResponseObject, error)
 
+	// (GET /audit-logs)
+	ListAuditLogs(ctx context.Context, request ListAuditLogsRequestObject) (ListAuditLogsResponseObject, error)
+
+	// (GET /auditlog-exts)
+	ListAuditLogExts(ctx context.Context, request ListAuditLogExtsRequestObject) (ListAuditLogExtsResponseObject, error)
+
+	// (GET /auditlog-exts/events)
+	ListAuditLogEventTypes(ctx context.Context, request ListAuditLogEventTypesRequestObject) (ListAuditLogEventTypesResponseObject, error)
+
 	// (GET /configurations)
 	GetConfigurations(ctx context.Context, request GetConfigurationsRequestObject) (GetConfigurationsResponseObject, error)
 
@@ -11365,6 +12057,12 @@ type StrictServerInterface interface {
 
 	// (GET /projects/{project_name_or_id}/summary)
 	GetProjectSummary(ctx context.Context, request GetProjectSummaryRequestObject) (GetProjectSummaryResponseObject, error)
+
+	// (GET /projects/{project_name}/auditlog-exts)
+	GetLogExts(ctx context.Context, request GetLogExtsRequestObject) (GetLogExtsResponseObject, error)
+
+	// (GET /projects/{project_name}/logs)
+	GetLogs(ctx context.Context, request GetLogsRequestObject) (GetLogsResponseObject, error)
 
 	// (GET /projects/{project_name}/repositories)
 	ListRepositories(ctx context.Context, request ListRepositoriesRequestObject) (ListRepositoriesResponseObject, error)
@@ -11684,6 +12382,82 @@ func (sh *strictHandler) RememberAppliedResource(w http.ResponseWriter, r *http.
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(RememberAppliedResourceResponseObject); ok {
 		if err := validResponse.VisitRememberAppliedResourceResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListAuditLogs operation middleware
+func (sh *strictHandler) ListAuditLogs(w http.ResponseWriter, r *http.Request, params ListAuditLogsParams) {
+	var request ListAuditLogsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAuditLogs(ctx, request.(ListAuditLogsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAuditLogs")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListAuditLogsResponseObject); ok {
+		if err := validResponse.VisitListAuditLogsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListAuditLogExts operation middleware
+func (sh *strictHandler) ListAuditLogExts(w http.ResponseWriter, r *http.Request, params ListAuditLogExtsParams) {
+	var request ListAuditLogExtsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAuditLogExts(ctx, request.(ListAuditLogExtsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAuditLogExts")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListAuditLogExtsResponseObject); ok {
+		if err := validResponse.VisitListAuditLogExtsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListAuditLogEventTypes operation middleware
+func (sh *strictHandler) ListAuditLogEventTypes(w http.ResponseWriter, r *http.Request) {
+	var request ListAuditLogEventTypesRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAuditLogEventTypes(ctx, request.(ListAuditLogEventTypesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAuditLogEventTypes")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListAuditLogEventTypesResponseObject); ok {
+		if err := validResponse.VisitListAuditLogEventTypesResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -12616,6 +13390,60 @@ func (sh *strictHandler) GetProjectSummary(w http.ResponseWriter, r *http.Reques
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetProjectSummaryResponseObject); ok {
 		if err := validResponse.VisitGetProjectSummaryResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetLogExts operation middleware
+func (sh *strictHandler) GetLogExts(w http.ResponseWriter, r *http.Request, projectName ProjectName, params GetLogExtsParams) {
+	var request GetLogExtsRequestObject
+
+	request.ProjectName = projectName
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLogExts(ctx, request.(GetLogExtsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLogExts")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetLogExtsResponseObject); ok {
+		if err := validResponse.VisitGetLogExtsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetLogs operation middleware
+func (sh *strictHandler) GetLogs(w http.ResponseWriter, r *http.Request, projectName ProjectName, params GetLogsParams) {
+	var request GetLogsRequestObject
+
+	request.ProjectName = projectName
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLogs(ctx, request.(GetLogsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLogs")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetLogsResponseObject); ok {
+		if err := validResponse.VisitGetLogsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -56,7 +56,7 @@ func (r *Registry) getManifest(w http.ResponseWriter, req *http.Request, c call)
 	watched := &statusWriter{ResponseWriter: w}
 	r.forward(watched, req, c.route)
 	if req.Method == http.MethodGet && watched.status == http.StatusOK && !c.own {
-		r.index.CountPull(c.repository, w.Header().Get("Docker-Content-Digest"), tag, time.Now())
+		r.index.CountPull(req.Context(), c.operator, c.repository, w.Header().Get("Docker-Content-Digest"), tag, time.Now())
 	}
 }
 
