@@ -82,6 +82,11 @@ test-chaos: ## change, kill and interrupt everything at random for CHAOS=5m, and
 test-migrate-kill: ## kill the copy of a registry in use at KILLS=300 random moments
 	LIGHTERAGE_KILLS=$(KILLS) go test -count=1 -timeout 120m -v -run MigrationKillDrill ./internal/migration
 
+.PHONY: test-kube
+test-kube: ## run the tests that need Kubernetes, which is built first: a quarter of an hour, once
+	CGO_ENABLED=0 GOFLAGS=-trimpath go -C test/kube vet .
+	LIGHTERAGE_REQUIRE_KUBE=1 go test -count=1 -timeout 60m ./internal/kube/... ./internal/cli
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME=20s
 	@for package in $$(go list $(PACKAGES)); do \

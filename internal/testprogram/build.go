@@ -41,22 +41,12 @@ func BuildFrom(folder, pkg string, log func(format string, args ...any)) (string
 const ours = "."
 
 func build(module, pkg string, log func(format string, args ...any)) (string, error) {
-	source, err := Source(module)
+	source, program, err := place(module, pkg)
 	if err != nil {
 		return "", err
 	}
 	name := filepath.Base(source)
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	hash, err := hashSource(source, pkg)
-	if err != nil {
-		return "", err
-	}
-	folder := filepath.Join(cache, "lighterage")
-	program := filepath.Join(folder, name+"-"+hash)
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(program), 0o755); err != nil {
 		return "", err
 	}
 	unlock, err := lockFile(program + ".lock") // the tests of several packages may start at once
@@ -73,13 +63,38 @@ func build(module, pkg string, log func(format string, args ...any)) (string, er
 		log("building %s as %s has it, once", pkg, module)
 	}
 	unfinished := program + ".new"
-	cmd := exec.Command("go", "build", "-trimpath", "-o", unfinished, pkg)
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", unfinished, pkg)
 	cmd.Dir = source
 	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false", "GOWORK=off", "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}
 	return program, os.Rename(unfinished, program)
+}
+
+// Built returns the path of a program of ours, and whether Build has built it before.
+func Built(name string) (program string, built bool, err error) {
+	if _, program, err = place("test/"+name, ours); err != nil {
+		return "", false, err
+	}
+	_, err = os.Stat(program)
+	return program, err == nil, nil
+}
+
+// place says where the source of a module is, and where a program made from it is kept.
+func place(module, pkg string) (source, program string, err error) {
+	if source, err = Source(module); err != nil {
+		return "", "", err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", "", err
+	}
+	hash, err := hashSource(source, pkg)
+	if err != nil {
+		return "", "", err
+	}
+	return source, filepath.Join(cache, "lighterage", filepath.Base(source)+"-"+hash), nil
 }
 
 func hashSource(folder, pkg string) (string, error) {
