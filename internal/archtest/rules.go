@@ -48,6 +48,7 @@ var owned = []struct {
 	{"github.com/golang-jwt/jwt", []string{"internal/account"}},
 	{"go.opentelemetry.io/otel", []string{"internal/trace"}},
 	{"github.com/prometheus/client_golang", []string{"internal/metrics"}},
+	{"k8s.io", []string{"internal/kube"}},
 
 	// Only in tests, and in the benchmark beside which they stand.
 	{"testing", nil},
