@@ -99,6 +99,8 @@ type Options struct {
 	Notifications Notifications
 	Applied       *Applied
 	Audit         *audit.Log
+	// Storage is that of the home registry; not with Harbor.
+	Storage Storage
 	// Home reads manifests and configs of the home registry, in process.
 	Home *registry.Client
 	// Harbor is home, in the place of a registry here: what that would hold cannot be

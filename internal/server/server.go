@@ -25,6 +25,7 @@ import (
 	"github.com/lighterage/lighterage/internal/home/embedded"
 	"github.com/lighterage/lighterage/internal/home/harbor"
 	"github.com/lighterage/lighterage/internal/metrics"
+	"github.com/lighterage/lighterage/internal/migration/cutover"
 	"github.com/lighterage/lighterage/internal/notification"
 	"github.com/lighterage/lighterage/internal/problem"
 	"github.com/lighterage/lighterage/internal/queue"
@@ -32,6 +33,7 @@ import (
 	"github.com/lighterage/lighterage/internal/replication"
 	"github.com/lighterage/lighterage/internal/secret"
 	"github.com/lighterage/lighterage/internal/store"
+	"github.com/lighterage/lighterage/internal/tree"
 )
 
 // Run serves until ctx ends or something that cannot be done without fails. When
@@ -261,6 +263,12 @@ func (s *server) openEmbedded(ctx context.Context, c Config, index *home.Index, 
 	if err := s.recoverIndex(ctx, c, index); err != nil {
 		return homePart{}, err
 	}
+	text, _ := takeOption(c.Storage, "v4auth")
+	location, err := tree.ParseLocation(text, nil)
+	if err != nil {
+		return homePart{}, err
+	}
+	place, _ := cutover.PlaceOf(location)
 	client, err := registry.NewClient(registry.Endpoint{Provider: registry.ProviderDockerRegistry, URL: c.ownURL},
 		registry.Options{Transport: s.home.Transport(), UserAgent: "lighterage"})
 	if err != nil {
@@ -270,7 +278,9 @@ func (s *server) openEmbedded(ctx context.Context, c Config, index *home.Index, 
 		home:     &homeRegistry{index: index, client: client, accounts: accounts, db: s.db, readOnly: settings.ReadOnly},
 		endpoint: func() replication.Endpoint { return homeEndpoint(c.ownURL) },
 		onEvent:  index.OnEvent,
-		api:      api.Options{Contents: s.home, Home: client, StorageProvider: storage.Driver, Volume: volume(storage)},
+		api: api.Options{
+			Contents: s.home, Home: client, StorageProvider: storage.Driver, Volume: volume(storage), Storage: &storageService{place: place},
+		},
 	}, nil
 }
 

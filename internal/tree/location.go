@@ -138,3 +138,12 @@ func Open(ctx context.Context, l Location) (Opened, error) {
 	}
 	return OpenDirectory(l.Path, l.Directory)
 }
+
+// CheckS3 refuses what no tree can be opened with, without asking the store.
+func CheckS3(c S3Config) error {
+	if c.ACL != "" && !knownACLs[c.ACL] {
+		return problem.New(problem.BadRequest, "acl %q: want private, or another of S3's canned ACLs", c.ACL)
+	}
+	_, _, err := c.check()
+	return err
+}

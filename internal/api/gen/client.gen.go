@@ -568,6 +568,100 @@ type ClientInterface interface {
 	// GetStatistic performs a GET /statistics (the `GetStatistic` operationId) request.
 	GetStatistic(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetStorage performs a GET /storage (the `GetStorage` operationId) request.
+	//
+	// Where the content of the home registry is. 412 where a Harbor is home, which keeps its own.
+	GetStorage(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WatchStorage performs a GET /storage/events (the `WatchStorage` operationId) request.
+	//
+	// Server-sent events about the storage, until the client goes away; after some minutes the stream ends and the
+	// client is expected to come again. "ready" comes first. "migration" carries the StorageMigration as it is now,
+	// at the beginning if there is one and whenever it has changed, at most twice a second.
+	WatchStorage(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStorageMigration performs a GET /storage/migration (the `GetStorageMigration` operationId) request.
+	//
+	// The migration that goes on, or the last one; 404 if there was none.
+	GetStorageMigration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartStorageMigrationWithBody performs a POST /storage/migration (the `StartStorageMigration` operationId) request,
+	// with any type of body and a specified content type.
+	//
+	// Begins to move the content of the home registry. 409 while another migration is not over: each has to be
+	// finished, cancelled or rolled back first.
+	StartStorageMigrationWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartStorageMigration performs a POST /storage/migration (the `StartStorageMigration` operationId) request.
+	// Takes a body of the `application/json` content type.
+	//
+	// Begins to move the content of the home registry. 409 while another migration is not over: each has to be
+	// finished, cancelled or rolled back first.
+	StartStorageMigration(ctx context.Context, body StartStorageMigrationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelStorageMigration performs a PUT /storage/migration/cancel (the `CancelStorageMigration` operationId) request.
+	//
+	// Ends a migration before the registry serves the destination. The registry stays where it is and is open for
+	// pushes; what is copied stays at the destination, and a later migration to it goes on from there.
+	CancelStorageMigration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CutOverStorageMigration performs a PUT /storage/migration/cutover (the `CutOverStorageMigration` operationId) request.
+	//
+	// Goes on to the read-only window as soon as what is under way is done, and does not wait to be asked again.
+	// Before the first copy has ended it is only noted.
+	CutOverStorageMigration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FinishStorageMigration performs a PUT /storage/migration/finish (the `FinishStorageMigration` operationId) request.
+	//
+	// Ends a migration for good after the change: it cannot be rolled back any more. The old storage is not
+	// touched; it may be deleted by hand.
+	FinishStorageMigration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PauseStorageMigration performs a PUT /storage/migration/pause (the `PauseStorageMigration` operationId) request.
+	//
+	// Stops the work that goes on; what is copied stays. In the read-only window it opens the registry for pushes
+	// again, and going on begins with another look for what was pushed since.
+	PauseStorageMigration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResumeStorageMigrationWithBody performs a PUT /storage/migration/resume (the `ResumeStorageMigration` operationId) request,
+	// with any type of body and a specified content type.
+	//
+	// Goes on with a migration that is paused or has failed.
+	ResumeStorageMigrationWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResumeStorageMigration performs a PUT /storage/migration/resume (the `ResumeStorageMigration` operationId) request.
+	// Takes a body of the `application/json` content type.
+	//
+	// Goes on with a migration that is paused or has failed.
+	ResumeStorageMigration(ctx context.Context, body ResumeStorageMigrationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RollBackStorageMigration performs a PUT /storage/migration/rollback (the `RollBackStorageMigration` operationId) request.
+	//
+	// Has the registry serve the old storage again. Before the change that is cancelling; after it, what was pushed
+	// and deleted since is brought back first, with a read-only window of its own.
+	RollBackStorageMigration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStoragePreflight performs a GET /storage/preflight (the `GetStoragePreflight` operationId) request.
+	//
+	// The newest preflight, 404 if there was none since the server was started.
+	GetStoragePreflight(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PreflightStorageWithBody performs a POST /storage/preflight (the `PreflightStorage` operationId) request,
+	// with any type of body and a specified content type.
+	//
+	// Tries out whether the home registry can be given a destination, and answers when everything was tried, which
+	// may take a minute. What it stores it removes again. It changes nothing else, and may be asked for in
+	// read-only mode and while a migration goes on.
+	PreflightStorageWithBody(ctx context.Context, params *PreflightStorageParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PreflightStorage performs a POST /storage/preflight (the `PreflightStorage` operationId) request.
+	// Takes a body of the `application/json` content type.
+	//
+	// Tries out whether the home registry can be given a destination, and answers when everything was tried, which
+	// may take a minute. What it stores it removes again. It changes nothing else, and may be asked for in
+	// read-only mode and while a migration goes on.
+	PreflightStorage(ctx context.Context, params *PreflightStorageParams, body PreflightStorageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetSystemInfo performs a GET /systeminfo (the `GetSystemInfo` operationId) request.
 	GetSystemInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -2306,6 +2400,250 @@ func (c *Client) Search(ctx context.Context, params *SearchParams, reqEditors ..
 // GetStatistic performs a GET /statistics (the `GetStatistic` operationId) request.
 func (c *Client) GetStatistic(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetStatisticRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStorage performs a GET /storage (the `GetStorage` operationId) request.
+//
+// Where the content of the home registry is. 412 where a Harbor is home, which keeps its own.
+func (c *Client) GetStorage(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStorageRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WatchStorage performs a GET /storage/events (the `WatchStorage` operationId) request.
+//
+// Server-sent events about the storage, until the client goes away; after some minutes the stream ends and the
+// client is expected to come again. "ready" comes first. "migration" carries the StorageMigration as it is now,
+// at the beginning if there is one and whenever it has changed, at most twice a second.
+func (c *Client) WatchStorage(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWatchStorageRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStorageMigration performs a GET /storage/migration (the `GetStorageMigration` operationId) request.
+//
+// The migration that goes on, or the last one; 404 if there was none.
+func (c *Client) GetStorageMigration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStorageMigrationRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartStorageMigrationWithBody performs a POST /storage/migration (the `StartStorageMigration` operationId) request,
+// with any type of body and a specified content type.
+//
+// Begins to move the content of the home registry. 409 while another migration is not over: each has to be
+// finished, cancelled or rolled back first.
+func (c *Client) StartStorageMigrationWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartStorageMigrationRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartStorageMigration performs a POST /storage/migration (the `StartStorageMigration` operationId) request.
+// Takes a body of the `application/json` content type.
+//
+// Begins to move the content of the home registry. 409 while another migration is not over: each has to be
+// finished, cancelled or rolled back first.
+func (c *Client) StartStorageMigration(ctx context.Context, body StartStorageMigrationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartStorageMigrationRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelStorageMigration performs a PUT /storage/migration/cancel (the `CancelStorageMigration` operationId) request.
+//
+// Ends a migration before the registry serves the destination. The registry stays where it is and is open for
+// pushes; what is copied stays at the destination, and a later migration to it goes on from there.
+func (c *Client) CancelStorageMigration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelStorageMigrationRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CutOverStorageMigration performs a PUT /storage/migration/cutover (the `CutOverStorageMigration` operationId) request.
+//
+// Goes on to the read-only window as soon as what is under way is done, and does not wait to be asked again.
+// Before the first copy has ended it is only noted.
+func (c *Client) CutOverStorageMigration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCutOverStorageMigrationRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FinishStorageMigration performs a PUT /storage/migration/finish (the `FinishStorageMigration` operationId) request.
+//
+// Ends a migration for good after the change: it cannot be rolled back any more. The old storage is not
+// touched; it may be deleted by hand.
+func (c *Client) FinishStorageMigration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFinishStorageMigrationRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PauseStorageMigration performs a PUT /storage/migration/pause (the `PauseStorageMigration` operationId) request.
+//
+// Stops the work that goes on; what is copied stays. In the read-only window it opens the registry for pushes
+// again, and going on begins with another look for what was pushed since.
+func (c *Client) PauseStorageMigration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPauseStorageMigrationRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResumeStorageMigrationWithBody performs a PUT /storage/migration/resume (the `ResumeStorageMigration` operationId) request,
+// with any type of body and a specified content type.
+//
+// Goes on with a migration that is paused or has failed.
+func (c *Client) ResumeStorageMigrationWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResumeStorageMigrationRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResumeStorageMigration performs a PUT /storage/migration/resume (the `ResumeStorageMigration` operationId) request.
+// Takes a body of the `application/json` content type.
+//
+// Goes on with a migration that is paused or has failed.
+func (c *Client) ResumeStorageMigration(ctx context.Context, body ResumeStorageMigrationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResumeStorageMigrationRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RollBackStorageMigration performs a PUT /storage/migration/rollback (the `RollBackStorageMigration` operationId) request.
+//
+// Has the registry serve the old storage again. Before the change that is cancelling; after it, what was pushed
+// and deleted since is brought back first, with a read-only window of its own.
+func (c *Client) RollBackStorageMigration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRollBackStorageMigrationRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStoragePreflight performs a GET /storage/preflight (the `GetStoragePreflight` operationId) request.
+//
+// The newest preflight, 404 if there was none since the server was started.
+func (c *Client) GetStoragePreflight(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStoragePreflightRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PreflightStorageWithBody performs a POST /storage/preflight (the `PreflightStorage` operationId) request,
+// with any type of body and a specified content type.
+//
+// Tries out whether the home registry can be given a destination, and answers when everything was tried, which
+// may take a minute. What it stores it removes again. It changes nothing else, and may be asked for in
+// read-only mode and while a migration goes on.
+func (c *Client) PreflightStorageWithBody(ctx context.Context, params *PreflightStorageParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPreflightStorageRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PreflightStorage performs a POST /storage/preflight (the `PreflightStorage` operationId) request.
+// Takes a body of the `application/json` content type.
+//
+// Tries out whether the home registry can be given a destination, and answers when everything was tried, which
+// may take a minute. What it stores it removes again. It changes nothing else, and may be asked for in
+// read-only mode and while a migration goes on.
+func (c *Client) PreflightStorage(ctx context.Context, params *PreflightStorageParams, body PreflightStorageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPreflightStorageRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -8031,6 +8369,392 @@ func NewGetStatisticRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetStorageRequest constructs an http.Request for the GetStorage method
+func NewGetStorageRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/storage")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewWatchStorageRequest constructs an http.Request for the WatchStorage method
+func NewWatchStorageRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/storage/events")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetStorageMigrationRequest constructs an http.Request for the GetStorageMigration method
+func NewGetStorageMigrationRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/storage/migration")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewStartStorageMigrationRequest calls the generic StartStorageMigration builder with application/json body
+func NewStartStorageMigrationRequest(server string, body StartStorageMigrationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewStartStorageMigrationRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewStartStorageMigrationRequestWithBody constructs an http.Request for the StartStorageMigration method, with any body, and a specified content type
+func NewStartStorageMigrationRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/storage/migration")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCancelStorageMigrationRequest constructs an http.Request for the CancelStorageMigration method
+func NewCancelStorageMigrationRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/storage/migration/cancel")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCutOverStorageMigrationRequest constructs an http.Request for the CutOverStorageMigration method
+func NewCutOverStorageMigrationRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/storage/migration/cutover")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewFinishStorageMigrationRequest constructs an http.Request for the FinishStorageMigration method
+func NewFinishStorageMigrationRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/storage/migration/finish")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPauseStorageMigrationRequest constructs an http.Request for the PauseStorageMigration method
+func NewPauseStorageMigrationRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/storage/migration/pause")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewResumeStorageMigrationRequest calls the generic ResumeStorageMigration builder with application/json body
+func NewResumeStorageMigrationRequest(server string, body ResumeStorageMigrationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewResumeStorageMigrationRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewResumeStorageMigrationRequestWithBody constructs an http.Request for the ResumeStorageMigration method, with any body, and a specified content type
+func NewResumeStorageMigrationRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/storage/migration/resume")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRollBackStorageMigrationRequest constructs an http.Request for the RollBackStorageMigration method
+func NewRollBackStorageMigrationRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/storage/migration/rollback")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetStoragePreflightRequest constructs an http.Request for the GetStoragePreflight method
+func NewGetStoragePreflightRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/storage/preflight")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPreflightStorageRequest calls the generic PreflightStorage builder with application/json body
+func NewPreflightStorageRequest(server string, params *PreflightStorageParams, body PreflightStorageJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPreflightStorageRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewPreflightStorageRequestWithBody constructs an http.Request for the PreflightStorage method, with any body, and a specified content type
+func NewPreflightStorageRequestWithBody(server string, params *PreflightStorageParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/storage/preflight")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "rates", params.Rates, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewGetSystemInfoRequest constructs an http.Request for the GetSystemInfo method
 func NewGetSystemInfoRequest(server string) (*http.Request, error) {
 	var err error
@@ -9315,6 +10039,124 @@ type ClientWithResponsesInterface interface {
 	//
 	// Returns a wrapper object for the known response body format(s).
 	GetStatisticWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetStatisticResponse, error)
+
+	// GetStorageWithResponse performs a GET /storage (the `GetStorage` operationId) request.
+	//
+	// Where the content of the home registry is. 412 where a Harbor is home, which keeps its own.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	GetStorageWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetStorageResponse, error)
+
+	// WatchStorageWithResponse performs a GET /storage/events (the `WatchStorage` operationId) request.
+	//
+	// Server-sent events about the storage, until the client goes away; after some minutes the stream ends and the
+	// client is expected to come again. "ready" comes first. "migration" carries the StorageMigration as it is now,
+	// at the beginning if there is one and whenever it has changed, at most twice a second.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	WatchStorageWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*WatchStorageResponse, error)
+
+	// GetStorageMigrationWithResponse performs a GET /storage/migration (the `GetStorageMigration` operationId) request.
+	//
+	// The migration that goes on, or the last one; 404 if there was none.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	GetStorageMigrationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetStorageMigrationResponse, error)
+
+	// StartStorageMigrationWithBodyWithResponse performs a POST /storage/migration (the `StartStorageMigration` operationId) request,
+	// with any type of body and a specified content type.
+	//
+	// Begins to move the content of the home registry. 409 while another migration is not over: each has to be
+	// finished, cancelled or rolled back first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	StartStorageMigrationWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartStorageMigrationResponse, error)
+
+	// StartStorageMigrationWithResponse performs a POST /storage/migration (the `StartStorageMigration` operationId) request.
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Begins to move the content of the home registry. 409 while another migration is not over: each has to be
+	// finished, cancelled or rolled back first.
+	StartStorageMigrationWithResponse(ctx context.Context, body StartStorageMigrationJSONRequestBody, reqEditors ...RequestEditorFn) (*StartStorageMigrationResponse, error)
+
+	// CancelStorageMigrationWithResponse performs a PUT /storage/migration/cancel (the `CancelStorageMigration` operationId) request.
+	//
+	// Ends a migration before the registry serves the destination. The registry stays where it is and is open for
+	// pushes; what is copied stays at the destination, and a later migration to it goes on from there.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	CancelStorageMigrationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*CancelStorageMigrationResponse, error)
+
+	// CutOverStorageMigrationWithResponse performs a PUT /storage/migration/cutover (the `CutOverStorageMigration` operationId) request.
+	//
+	// Goes on to the read-only window as soon as what is under way is done, and does not wait to be asked again.
+	// Before the first copy has ended it is only noted.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	CutOverStorageMigrationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*CutOverStorageMigrationResponse, error)
+
+	// FinishStorageMigrationWithResponse performs a PUT /storage/migration/finish (the `FinishStorageMigration` operationId) request.
+	//
+	// Ends a migration for good after the change: it cannot be rolled back any more. The old storage is not
+	// touched; it may be deleted by hand.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	FinishStorageMigrationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*FinishStorageMigrationResponse, error)
+
+	// PauseStorageMigrationWithResponse performs a PUT /storage/migration/pause (the `PauseStorageMigration` operationId) request.
+	//
+	// Stops the work that goes on; what is copied stays. In the read-only window it opens the registry for pushes
+	// again, and going on begins with another look for what was pushed since.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	PauseStorageMigrationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*PauseStorageMigrationResponse, error)
+
+	// ResumeStorageMigrationWithBodyWithResponse performs a PUT /storage/migration/resume (the `ResumeStorageMigration` operationId) request,
+	// with any type of body and a specified content type.
+	//
+	// Goes on with a migration that is paused or has failed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	ResumeStorageMigrationWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ResumeStorageMigrationResponse, error)
+
+	// ResumeStorageMigrationWithResponse performs a PUT /storage/migration/resume (the `ResumeStorageMigration` operationId) request.
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Goes on with a migration that is paused or has failed.
+	ResumeStorageMigrationWithResponse(ctx context.Context, body ResumeStorageMigrationJSONRequestBody, reqEditors ...RequestEditorFn) (*ResumeStorageMigrationResponse, error)
+
+	// RollBackStorageMigrationWithResponse performs a PUT /storage/migration/rollback (the `RollBackStorageMigration` operationId) request.
+	//
+	// Has the registry serve the old storage again. Before the change that is cancelling; after it, what was pushed
+	// and deleted since is brought back first, with a read-only window of its own.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	RollBackStorageMigrationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RollBackStorageMigrationResponse, error)
+
+	// GetStoragePreflightWithResponse performs a GET /storage/preflight (the `GetStoragePreflight` operationId) request.
+	//
+	// The newest preflight, 404 if there was none since the server was started.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	GetStoragePreflightWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetStoragePreflightResponse, error)
+
+	// PreflightStorageWithBodyWithResponse performs a POST /storage/preflight (the `PreflightStorage` operationId) request,
+	// with any type of body and a specified content type.
+	//
+	// Tries out whether the home registry can be given a destination, and answers when everything was tried, which
+	// may take a minute. What it stores it removes again. It changes nothing else, and may be asked for in
+	// read-only mode and while a migration goes on.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	PreflightStorageWithBodyWithResponse(ctx context.Context, params *PreflightStorageParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PreflightStorageResponse, error)
+
+	// PreflightStorageWithResponse performs a POST /storage/preflight (the `PreflightStorage` operationId) request.
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Tries out whether the home registry can be given a destination, and answers when everything was tried, which
+	// may take a minute. What it stores it removes again. It changes nothing else, and may be asked for in
+	// read-only mode and while a migration goes on.
+	PreflightStorageWithResponse(ctx context.Context, params *PreflightStorageParams, body PreflightStorageJSONRequestBody, reqEditors ...RequestEditorFn) (*PreflightStorageResponse, error)
 
 	// GetSystemInfoWithResponse performs a GET /systeminfo (the `GetSystemInfo` operationId) request.
 	//
@@ -12720,6 +13562,405 @@ func (r GetStatisticResponse) ContentType() string {
 	return ""
 }
 
+type GetStorageResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *HomeStorage
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStorageResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStorageResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStorageResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type WatchStorageResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r WatchStorageResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WatchStorageResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WatchStorageResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetStorageMigrationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StorageMigration
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStorageMigrationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStorageMigrationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStorageMigrationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StartStorageMigrationResponse201Headers the declared response headers of an HTTP 201 response for StartStorageMigration
+type StartStorageMigrationResponse201Headers struct {
+	Location string
+}
+
+type StartStorageMigrationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *StartStorageMigrationResponse201Headers
+}
+
+// Status returns HTTPResponse.Status
+func (r StartStorageMigrationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartStorageMigrationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartStorageMigrationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CancelStorageMigrationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Nothing
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelStorageMigrationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelStorageMigrationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CancelStorageMigrationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CutOverStorageMigrationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Nothing
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r CutOverStorageMigrationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CutOverStorageMigrationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CutOverStorageMigrationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type FinishStorageMigrationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Nothing
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r FinishStorageMigrationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FinishStorageMigrationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FinishStorageMigrationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PauseStorageMigrationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Nothing
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r PauseStorageMigrationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PauseStorageMigrationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PauseStorageMigrationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ResumeStorageMigrationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Nothing
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r ResumeStorageMigrationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResumeStorageMigrationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResumeStorageMigrationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RollBackStorageMigrationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Nothing
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r RollBackStorageMigrationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RollBackStorageMigrationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RollBackStorageMigrationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetStoragePreflightResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StoragePreflight
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStoragePreflightResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStoragePreflightResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStoragePreflightResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PreflightStorageResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StoragePreflight
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r PreflightStorageResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PreflightStorageResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PreflightStorageResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetSystemInfoResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -14554,6 +15795,214 @@ func (c *ClientWithResponses) GetStatisticWithResponse(ctx context.Context, reqE
 		return nil, err
 	}
 	return ParseGetStatisticResponse(rsp)
+}
+
+// GetStorageWithResponse performs a GET /storage (the `GetStorage` operationId) request.
+//
+// Where the content of the home registry is. 412 where a Harbor is home, which keeps its own.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) GetStorageWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetStorageResponse, error) {
+	rsp, err := c.GetStorage(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStorageResponse(rsp)
+}
+
+// WatchStorageWithResponse performs a GET /storage/events (the `WatchStorage` operationId) request.
+//
+// Server-sent events about the storage, until the client goes away; after some minutes the stream ends and the
+// client is expected to come again. "ready" comes first. "migration" carries the StorageMigration as it is now,
+// at the beginning if there is one and whenever it has changed, at most twice a second.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) WatchStorageWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*WatchStorageResponse, error) {
+	rsp, err := c.WatchStorage(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWatchStorageResponse(rsp)
+}
+
+// GetStorageMigrationWithResponse performs a GET /storage/migration (the `GetStorageMigration` operationId) request.
+//
+// The migration that goes on, or the last one; 404 if there was none.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) GetStorageMigrationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetStorageMigrationResponse, error) {
+	rsp, err := c.GetStorageMigration(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStorageMigrationResponse(rsp)
+}
+
+// StartStorageMigrationWithBodyWithResponse performs a POST /storage/migration (the `StartStorageMigration` operationId) request,
+// with any type of body and a specified content type.
+//
+// Begins to move the content of the home registry. 409 while another migration is not over: each has to be
+// finished, cancelled or rolled back first.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) StartStorageMigrationWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartStorageMigrationResponse, error) {
+	rsp, err := c.StartStorageMigrationWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartStorageMigrationResponse(rsp)
+}
+
+// StartStorageMigrationWithResponse performs a POST /storage/migration (the `StartStorageMigration` operationId) request.
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Begins to move the content of the home registry. 409 while another migration is not over: each has to be
+// finished, cancelled or rolled back first.
+func (c *ClientWithResponses) StartStorageMigrationWithResponse(ctx context.Context, body StartStorageMigrationJSONRequestBody, reqEditors ...RequestEditorFn) (*StartStorageMigrationResponse, error) {
+	rsp, err := c.StartStorageMigration(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartStorageMigrationResponse(rsp)
+}
+
+// CancelStorageMigrationWithResponse performs a PUT /storage/migration/cancel (the `CancelStorageMigration` operationId) request.
+//
+// Ends a migration before the registry serves the destination. The registry stays where it is and is open for
+// pushes; what is copied stays at the destination, and a later migration to it goes on from there.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) CancelStorageMigrationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*CancelStorageMigrationResponse, error) {
+	rsp, err := c.CancelStorageMigration(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelStorageMigrationResponse(rsp)
+}
+
+// CutOverStorageMigrationWithResponse performs a PUT /storage/migration/cutover (the `CutOverStorageMigration` operationId) request.
+//
+// Goes on to the read-only window as soon as what is under way is done, and does not wait to be asked again.
+// Before the first copy has ended it is only noted.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) CutOverStorageMigrationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*CutOverStorageMigrationResponse, error) {
+	rsp, err := c.CutOverStorageMigration(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCutOverStorageMigrationResponse(rsp)
+}
+
+// FinishStorageMigrationWithResponse performs a PUT /storage/migration/finish (the `FinishStorageMigration` operationId) request.
+//
+// Ends a migration for good after the change: it cannot be rolled back any more. The old storage is not
+// touched; it may be deleted by hand.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) FinishStorageMigrationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*FinishStorageMigrationResponse, error) {
+	rsp, err := c.FinishStorageMigration(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFinishStorageMigrationResponse(rsp)
+}
+
+// PauseStorageMigrationWithResponse performs a PUT /storage/migration/pause (the `PauseStorageMigration` operationId) request.
+//
+// Stops the work that goes on; what is copied stays. In the read-only window it opens the registry for pushes
+// again, and going on begins with another look for what was pushed since.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) PauseStorageMigrationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*PauseStorageMigrationResponse, error) {
+	rsp, err := c.PauseStorageMigration(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePauseStorageMigrationResponse(rsp)
+}
+
+// ResumeStorageMigrationWithBodyWithResponse performs a PUT /storage/migration/resume (the `ResumeStorageMigration` operationId) request,
+// with any type of body and a specified content type.
+//
+// Goes on with a migration that is paused or has failed.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) ResumeStorageMigrationWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ResumeStorageMigrationResponse, error) {
+	rsp, err := c.ResumeStorageMigrationWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResumeStorageMigrationResponse(rsp)
+}
+
+// ResumeStorageMigrationWithResponse performs a PUT /storage/migration/resume (the `ResumeStorageMigration` operationId) request.
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Goes on with a migration that is paused or has failed.
+func (c *ClientWithResponses) ResumeStorageMigrationWithResponse(ctx context.Context, body ResumeStorageMigrationJSONRequestBody, reqEditors ...RequestEditorFn) (*ResumeStorageMigrationResponse, error) {
+	rsp, err := c.ResumeStorageMigration(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResumeStorageMigrationResponse(rsp)
+}
+
+// RollBackStorageMigrationWithResponse performs a PUT /storage/migration/rollback (the `RollBackStorageMigration` operationId) request.
+//
+// Has the registry serve the old storage again. Before the change that is cancelling; after it, what was pushed
+// and deleted since is brought back first, with a read-only window of its own.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) RollBackStorageMigrationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RollBackStorageMigrationResponse, error) {
+	rsp, err := c.RollBackStorageMigration(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRollBackStorageMigrationResponse(rsp)
+}
+
+// GetStoragePreflightWithResponse performs a GET /storage/preflight (the `GetStoragePreflight` operationId) request.
+//
+// The newest preflight, 404 if there was none since the server was started.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) GetStoragePreflightWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetStoragePreflightResponse, error) {
+	rsp, err := c.GetStoragePreflight(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStoragePreflightResponse(rsp)
+}
+
+// PreflightStorageWithBodyWithResponse performs a POST /storage/preflight (the `PreflightStorage` operationId) request,
+// with any type of body and a specified content type.
+//
+// Tries out whether the home registry can be given a destination, and answers when everything was tried, which
+// may take a minute. What it stores it removes again. It changes nothing else, and may be asked for in
+// read-only mode and while a migration goes on.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) PreflightStorageWithBodyWithResponse(ctx context.Context, params *PreflightStorageParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PreflightStorageResponse, error) {
+	rsp, err := c.PreflightStorageWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePreflightStorageResponse(rsp)
+}
+
+// PreflightStorageWithResponse performs a POST /storage/preflight (the `PreflightStorage` operationId) request.
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Tries out whether the home registry can be given a destination, and answers when everything was tried, which
+// may take a minute. What it stores it removes again. It changes nothing else, and may be asked for in
+// read-only mode and while a migration goes on.
+func (c *ClientWithResponses) PreflightStorageWithResponse(ctx context.Context, params *PreflightStorageParams, body PreflightStorageJSONRequestBody, reqEditors ...RequestEditorFn) (*PreflightStorageResponse, error) {
+	rsp, err := c.PreflightStorage(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePreflightStorageResponse(rsp)
 }
 
 // GetSystemInfoWithResponse performs a GET /systeminfo (the `GetSystemInfo` operationId) request.
@@ -18253,6 +19702,404 @@ func ParseGetStatisticResponse(rsp *http.Response) (*GetStatisticResponse, error
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Statistic
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetStorageResponse parses an HTTP response from a GetStorageWithResponse call
+func ParseGetStorageResponse(rsp *http.Response) (*GetStorageResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStorageResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest HomeStorage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseWatchStorageResponse parses an HTTP response from a WatchStorageWithResponse call
+func ParseWatchStorageResponse(rsp *http.Response) (*WatchStorageResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WatchStorageResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetStorageMigrationResponse parses an HTTP response from a GetStorageMigrationWithResponse call
+func ParseGetStorageMigrationResponse(rsp *http.Response) (*GetStorageMigrationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStorageMigrationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StorageMigration
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseStartStorageMigrationResponse parses an HTTP response from a StartStorageMigrationWithResponse call
+func ParseStartStorageMigrationResponse(rsp *http.Response) (*StartStorageMigrationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartStorageMigrationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers StartStorageMigrationResponse201Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCancelStorageMigrationResponse parses an HTTP response from a CancelStorageMigrationWithResponse call
+func ParseCancelStorageMigrationResponse(rsp *http.Response) (*CancelStorageMigrationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelStorageMigrationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Nothing
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCutOverStorageMigrationResponse parses an HTTP response from a CutOverStorageMigrationWithResponse call
+func ParseCutOverStorageMigrationResponse(rsp *http.Response) (*CutOverStorageMigrationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CutOverStorageMigrationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Nothing
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseFinishStorageMigrationResponse parses an HTTP response from a FinishStorageMigrationWithResponse call
+func ParseFinishStorageMigrationResponse(rsp *http.Response) (*FinishStorageMigrationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FinishStorageMigrationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Nothing
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePauseStorageMigrationResponse parses an HTTP response from a PauseStorageMigrationWithResponse call
+func ParsePauseStorageMigrationResponse(rsp *http.Response) (*PauseStorageMigrationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PauseStorageMigrationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Nothing
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseResumeStorageMigrationResponse parses an HTTP response from a ResumeStorageMigrationWithResponse call
+func ParseResumeStorageMigrationResponse(rsp *http.Response) (*ResumeStorageMigrationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResumeStorageMigrationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Nothing
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRollBackStorageMigrationResponse parses an HTTP response from a RollBackStorageMigrationWithResponse call
+func ParseRollBackStorageMigrationResponse(rsp *http.Response) (*RollBackStorageMigrationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RollBackStorageMigrationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Nothing
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetStoragePreflightResponse parses an HTTP response from a GetStoragePreflightWithResponse call
+func ParseGetStoragePreflightResponse(rsp *http.Response) (*GetStoragePreflightResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStoragePreflightResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StoragePreflight
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePreflightStorageResponse parses an HTTP response from a PreflightStorageWithResponse call
+func ParsePreflightStorageResponse(rsp *http.Response) (*PreflightStorageResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PreflightStorageResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StoragePreflight
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

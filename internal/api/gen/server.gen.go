@@ -364,6 +364,33 @@ type HarborLack struct {
 	Projects []string `json:"projects,omitempty"`
 }
 
+// HomeStorage defines model for HomeStorage.
+type HomeStorage struct {
+	Bucket string `json:"bucket,omitempty"`
+
+	// CommandLine The storage that the server was started with, if the content has been moved from it
+	CommandLine string `json:"command_line,omitempty"`
+	Endpoint    string `json:"endpoint,omitempty"`
+
+	// Kind directory or s3
+	Kind string `json:"kind"`
+
+	// Path The directory
+	Path string `json:"path,omitempty"`
+
+	// Place In words, without secrets
+	Place    string `json:"place"`
+	Prefix   string `json:"prefix,omitempty"`
+	Provider string `json:"provider,omitempty"`
+	Region   string `json:"region,omitempty"`
+
+	// Servers Servers that serve this storage now
+	Servers int64 `json:"servers"`
+
+	// Since When it was moved there, 0001-01-01T00:00:00.000Z: it was there from the start
+	Since Time `json:"since"`
+}
+
 // Label defines model for Label.
 type Label struct {
 	Color        string `json:"color,omitempty"`
@@ -1243,6 +1270,320 @@ type Storage struct {
 	Total uint64 `json:"total,omitempty"`
 }
 
+// StorageArtifacts defines model for StorageArtifacts.
+type StorageArtifacts struct {
+	// Broken Artifacts of the index that are not whole at the destination and were before
+	Broken int64 `json:"broken"`
+
+	// BrokenBefore Artifacts of the index that are whole in neither
+	BrokenBefore int64 `json:"broken_before"`
+
+	// Manifests Artifacts of the index that were looked at
+	Manifests int64 `json:"manifests"`
+	Tags      int64 `json:"tags"`
+}
+
+// StorageDelta defines model for StorageDelta.
+type StorageDelta struct {
+	Bytes int64 `json:"bytes"`
+
+	// Objects That were new
+	Objects int64   `json:"objects"`
+	Seconds float64 `json:"seconds"`
+	Time    Time    `json:"time"`
+}
+
+// StorageDestination defines model for StorageDestination.
+type StorageDestination struct {
+	// AccessKey Absent: credentials come from the server's environment
+	AccessKey string `json:"access_key,omitempty"`
+
+	// ACL Canned ACL that is said of each object; absent: private
+	ACL string `json:"acl,omitempty"`
+
+	// Bucket It must exist
+	Bucket string `json:"bucket"`
+
+	// CaCertificate PEM of authorities that the store's certificate is trusted by
+	CaCertificate string `json:"ca_certificate,omitempty"`
+
+	// Encrypt Ask the store to encrypt (SSE-S3)
+	Encrypt bool `json:"encrypt,omitempty"`
+
+	// EncryptKey With this key of its key service (SSE-KMS)
+	EncryptKey string `json:"encrypt_key,omitempty"`
+
+	// Endpoint http(s)://host[:port]; absent: Amazon's
+	Endpoint string `json:"endpoint,omitempty"`
+
+	// Insecure Do not verify the store's certificate
+	Insecure bool `json:"insecure,omitempty"`
+
+	// PathStyle The bucket's name is in the path of requests; absent: true where there is an endpoint
+	PathStyle *bool `json:"path_style,omitempty"`
+
+	// Prefix The registry's root directory in the bucket, which it should have for itself
+	Prefix string `json:"prefix,omitempty"`
+
+	// Provider Minio, Ceph, AWS or other: what a form has asked for. Of the requests it changes nothing
+	Provider string `json:"provider,omitempty"`
+
+	// Region Absent: asked of the store
+	Region    string `json:"region,omitempty"`
+	SecretKey string `json:"secret_key,omitempty"`
+
+	// StorageClass Absent: the store's own
+	StorageClass string `json:"storage_class,omitempty"`
+
+	// V4Auth Signatures of version 4. false is refused, as the copy knows no others
+	V4Auth *bool `json:"v4auth,omitempty"`
+}
+
+// StorageEvidence defines model for StorageEvidence.
+type StorageEvidence struct {
+	// Before Of the same objects those that the full check before the window has found right
+	Before int64 `json:"before"`
+
+	// Objects In the storage that was copied from
+	Objects int64 `json:"objects"`
+
+	// Proofs How the bytes of the others are known to be right, and of how many
+	Proofs map[string]int64 `json:"proofs"`
+
+	// Same Of them those that the destination holds with the right bytes
+	Same int64 `json:"same"`
+}
+
+// StorageFinding defines model for StorageFinding.
+type StorageFinding struct {
+	// Kind Of differences + (missing), - (extra), * (different), ! (unreadable); of damage the kind of fsck
+	Kind   string `json:"kind"`
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+}
+
+// StorageMigration defines model for StorageMigration.
+type StorageMigration struct {
+	// Actions What can be asked for now: pause, resume, cutover, cancel, rollback, finish
+	Actions      []string         `json:"actions"`
+	Artifacts    StorageArtifacts `json:"artifacts"`
+	Automatic    bool             `json:"automatic"`
+	Bandwidth    int64            `json:"bandwidth"`
+	Concurrency  int64            `json:"concurrency"`
+	CreationTime Time             `json:"creation_time"`
+
+	// CutoverAsked It goes on to the read-only window without being asked again
+	CutoverAsked bool `json:"cutover_asked,omitempty"`
+
+	// Damage What is damaged in the storage that is copied from, a hundred at most. It is not copied
+	Damage []StorageFinding `json:"damage"`
+	Deep   bool             `json:"deep"`
+
+	// Deltas Looks at the live registry for what is new, the oldest first
+	Deltas      []StorageDelta `json:"deltas"`
+	Destination StoragePlace   `json:"destination"`
+
+	// Differences Of the last check in the window, a hundred at most
+	Differences      []StorageFinding `json:"differences"`
+	DifferencesTotal int64            `json:"differences_total"`
+
+	// Direction forward, or back in a rollback
+	Direction string          `json:"direction"`
+	EndTime   Time            `json:"end_time"`
+	Evidence  StorageEvidence `json:"evidence"`
+	ID        int64           `json:"id"`
+
+	// Operator Who has started it
+	Operator string `json:"operator"`
+
+	// Phase The work that goes on or was stopped: preflight, copy, delta, ready, freeze, drain, final, check, switch, verify, thaw or done
+	Phase string `json:"phase"`
+
+	// Phases Those that were begun, the oldest first
+	Phases   []StoragePhase  `json:"phases"`
+	Problem  *StorageProblem `json:"problem,omitempty"`
+	Progress StorageProgress `json:"progress"`
+
+	// Pulls Images that were pulled and pushed through the registry to verify the change
+	Pulls  []StoragePull `json:"pulls"`
+	Source StoragePlace  `json:"source"`
+
+	// Status running, paused, waiting (for cutover), failed (see problem), migrated (the destination is served; it can be rolled back), finished, rolled_back or canceled
+	Status string `json:"status"`
+
+	// TargetSeconds window_seconds of the start
+	TargetSeconds int64         `json:"target_seconds"`
+	UpdateTime    Time          `json:"update_time"`
+	Window        StorageWindow `json:"window"`
+}
+
+// StorageMigrationResume defines model for StorageMigrationResume.
+type StorageMigrationResume struct {
+	// AccessKey With secret_key: new credentials of the destination
+	AccessKey string `json:"access_key,omitempty"`
+	SecretKey string `json:"secret_key,omitempty"`
+}
+
+// StorageMigrationStart defines model for StorageMigrationStart.
+type StorageMigrationStart struct {
+	// Automatic Go on to the read-only window when what is new takes less than window_seconds; else wait for cutover
+	Automatic bool `json:"automatic,omitempty"`
+
+	// Bandwidth Most bytes a second of copies outside of the window; 0: no limit
+	Bandwidth int64 `json:"bandwidth,omitempty"`
+
+	// Concurrency Most objects on their way; 0: 64
+	Concurrency int64 `json:"concurrency,omitempty"`
+
+	// Deep Read every object back from the destination before the window and hash it
+	Deep        bool               `json:"deep,omitempty"`
+	Destination StorageDestination `json:"destination"`
+
+	// WindowSeconds What is new must take less than this to be copied before the window is opened; 0: 5
+	WindowSeconds int64 `json:"window_seconds,omitempty"`
+}
+
+// StoragePhase defines model for StoragePhase.
+type StoragePhase struct {
+	Direction string `json:"direction"`
+	EndTime   Time   `json:"end_time"`
+	Name      string `json:"name"`
+	StartTime Time   `json:"start_time"`
+}
+
+// StoragePlace defines model for StoragePlace.
+type StoragePlace struct {
+	AccessKey string `json:"access_key,omitempty"`
+	Bucket    string `json:"bucket,omitempty"`
+	Endpoint  string `json:"endpoint,omitempty"`
+
+	// Kind directory or s3
+	Kind     string `json:"kind"`
+	Path     string `json:"path,omitempty"`
+	Place    string `json:"place"`
+	Prefix   string `json:"prefix,omitempty"`
+	Provider string `json:"provider,omitempty"`
+	Region   string `json:"region,omitempty"`
+}
+
+// StoragePreflight defines model for StoragePreflight.
+type StoragePreflight struct {
+	// MissingPermissions s3:PutObject and the like that the credentials lack
+	MissingPermissions []string              `json:"missing_permissions"`
+	Place              string                `json:"place"`
+	Rates              *StorageRates         `json:"rates,omitempty"`
+	Rows               []StoragePreflightRow `json:"rows"`
+	Time               Time                  `json:"time"`
+
+	// Unreachable No request was answered as asked
+	Unreachable bool `json:"unreachable"`
+
+	// Verdict ok, warn or fail
+	Verdict string `json:"verdict"`
+}
+
+// StoragePreflightRow defines model for StoragePreflightRow.
+type StoragePreflightRow struct {
+	// Advice What to do
+	Advice string `json:"advice,omitempty"`
+
+	// Found What was seen
+	Found string `json:"found"`
+
+	// Means What that is for a registry
+	Means string `json:"means,omitempty"`
+
+	// Name Of what was tried, such as "bucket" or "copy in parts"; the names are stable
+	Name string `json:"name"`
+
+	// Needs The row that a skipped one waits for
+	Needs string `json:"needs,omitempty"`
+
+	// Permission That the credentials lack
+	Permission string `json:"permission,omitempty"`
+
+	// State ok, warn, fail, unknown or skipped
+	State string `json:"state"`
+}
+
+// StorageProblem defines model for StorageProblem.
+type StorageProblem struct {
+	// Advice What to do
+	Advice string `json:"advice"`
+
+	// Code Stable: preflight, copy, differences, artifacts, drain, switch, servers, verify, credentials, unreachable, interrupted or internal
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Phase   string `json:"phase"`
+	Time    Time   `json:"time"`
+}
+
+// StorageProgress defines model for StorageProgress.
+type StorageProgress struct {
+	// Bytes Copied in this phase
+	Bytes          int64   `json:"bytes"`
+	BytesPerSecond float64 `json:"bytes_per_second"`
+
+	// Copied Objects copied in this phase
+	Copied int64 `json:"copied"`
+
+	// Expected Objects to be copied in all, 0: not known
+	Expected      int64 `json:"expected"`
+	ExpectedBytes int64 `json:"expected_bytes"`
+
+	// Failed Objects that could not be copied; they are tried again
+	Failed int64 `json:"failed"`
+
+	// Known Of the objects those that the destination had already
+	Known int64 `json:"known"`
+
+	// Objects Looked at in this phase
+	Objects   int64 `json:"objects"`
+	Postponed int64 `json:"postponed"`
+	Removed   int64 `json:"removed"`
+
+	// SecondsLeft Of a copy; -1: not known
+	SecondsLeft float64 `json:"seconds_left"`
+}
+
+// StoragePull defines model for StoragePull.
+type StoragePull struct {
+	Blobs int64 `json:"blobs"`
+
+	// Bytes That were pulled and hashed
+	Bytes      int64   `json:"bytes"`
+	Digest     string  `json:"digest"`
+	Error      string  `json:"error,omitempty"`
+	Reference  string  `json:"reference"`
+	Repository string  `json:"repository"`
+	Seconds    float64 `json:"seconds"`
+
+	// What old: it was there before and was pulled; new: it was pushed, found in the storage, pulled and deleted
+	What string `json:"what"`
+}
+
+// StorageRates defines model for StorageRates.
+type StorageRates struct {
+	BytesPerSecond    float64 `json:"bytes_per_second"`
+	LatencySeconds    float64 `json:"latency_seconds"`
+	RequestsPerSecond float64 `json:"requests_per_second"`
+}
+
+// StorageWindow defines model for StorageWindow.
+type StorageWindow struct {
+	EndTime Time `json:"end_time"`
+
+	// EstimateSeconds How long the registry will be read-only, by what copies and checks took so far; -1: not known
+	EstimateSeconds float64 `json:"estimate_seconds"`
+
+	// ReadOnly The migration keeps the registry read-only now. The setting of administrators is another, and stays as it is
+	ReadOnly bool `json:"read_only"`
+
+	// Seconds How long the registry was read-only, or is so far
+	Seconds   float64 `json:"seconds"`
+	StartTime Time    `json:"start_time"`
+}
+
 // SystemInfo defines model for SystemInfo.
 type SystemInfo struct {
 	Storage []Storage `json:"storage"`
@@ -1819,6 +2160,12 @@ type SearchParams struct {
 	Q string `form:"q" json:"q"`
 }
 
+// PreflightStorageParams defines parameters for PreflightStorage.
+type PreflightStorageParams struct {
+	// Rates Measure requests and bytes a second too
+	Rates bool `form:"rates,omitempty" json:"rates,omitempty"`
+}
+
 // ListUsersParams defines parameters for ListUsers.
 type ListUsersParams struct {
 	// Q k=v, k=~v, k=[min~max], k={a b}, k=(a b), separated by commas
@@ -1921,6 +2268,15 @@ type RefreshSecJSONRequestBody = RobotSec
 
 // UpdateRobotJSONRequestBody defines body for UpdateRobot for application/json ContentType.
 type UpdateRobotJSONRequestBody = Robot
+
+// StartStorageMigrationJSONRequestBody defines body for StartStorageMigration for application/json ContentType.
+type StartStorageMigrationJSONRequestBody = StorageMigrationStart
+
+// ResumeStorageMigrationJSONRequestBody defines body for ResumeStorageMigration for application/json ContentType.
+type ResumeStorageMigrationJSONRequestBody = StorageMigrationResume
+
+// PreflightStorageJSONRequestBody defines body for PreflightStorage for application/json ContentType.
+type PreflightStorageJSONRequestBody = StorageDestination
 
 // CreateUserJSONRequestBody defines body for CreateUser for application/json ContentType.
 type CreateUserJSONRequestBody = UserCreationReq
@@ -2224,6 +2580,42 @@ type ServerInterface interface {
 
 	// (GET /statistics)
 	GetStatistic(w http.ResponseWriter, r *http.Request)
+
+	// (GET /storage)
+	GetStorage(w http.ResponseWriter, r *http.Request)
+
+	// (GET /storage/events)
+	WatchStorage(w http.ResponseWriter, r *http.Request)
+
+	// (GET /storage/migration)
+	GetStorageMigration(w http.ResponseWriter, r *http.Request)
+
+	// (POST /storage/migration)
+	StartStorageMigration(w http.ResponseWriter, r *http.Request)
+
+	// (PUT /storage/migration/cancel)
+	CancelStorageMigration(w http.ResponseWriter, r *http.Request)
+
+	// (PUT /storage/migration/cutover)
+	CutOverStorageMigration(w http.ResponseWriter, r *http.Request)
+
+	// (PUT /storage/migration/finish)
+	FinishStorageMigration(w http.ResponseWriter, r *http.Request)
+
+	// (PUT /storage/migration/pause)
+	PauseStorageMigration(w http.ResponseWriter, r *http.Request)
+
+	// (PUT /storage/migration/resume)
+	ResumeStorageMigration(w http.ResponseWriter, r *http.Request)
+
+	// (PUT /storage/migration/rollback)
+	RollBackStorageMigration(w http.ResponseWriter, r *http.Request)
+
+	// (GET /storage/preflight)
+	GetStoragePreflight(w http.ResponseWriter, r *http.Request)
+
+	// (POST /storage/preflight)
+	PreflightStorage(w http.ResponseWriter, r *http.Request, params PreflightStorageParams)
 
 	// (GET /systeminfo)
 	GetSystemInfo(w http.ResponseWriter, r *http.Request)
@@ -6803,6 +7195,193 @@ func (siw *ServerInterfaceWrapper) GetStatistic(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// GetStorage operation middleware
+func (siw *ServerInterfaceWrapper) GetStorage(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetStorage(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// WatchStorage operation middleware
+func (siw *ServerInterfaceWrapper) WatchStorage(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.WatchStorage(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetStorageMigration operation middleware
+func (siw *ServerInterfaceWrapper) GetStorageMigration(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetStorageMigration(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// StartStorageMigration operation middleware
+func (siw *ServerInterfaceWrapper) StartStorageMigration(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.StartStorageMigration(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CancelStorageMigration operation middleware
+func (siw *ServerInterfaceWrapper) CancelStorageMigration(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CancelStorageMigration(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CutOverStorageMigration operation middleware
+func (siw *ServerInterfaceWrapper) CutOverStorageMigration(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CutOverStorageMigration(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// FinishStorageMigration operation middleware
+func (siw *ServerInterfaceWrapper) FinishStorageMigration(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FinishStorageMigration(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PauseStorageMigration operation middleware
+func (siw *ServerInterfaceWrapper) PauseStorageMigration(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PauseStorageMigration(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ResumeStorageMigration operation middleware
+func (siw *ServerInterfaceWrapper) ResumeStorageMigration(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ResumeStorageMigration(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RollBackStorageMigration operation middleware
+func (siw *ServerInterfaceWrapper) RollBackStorageMigration(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RollBackStorageMigration(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetStoragePreflight operation middleware
+func (siw *ServerInterfaceWrapper) GetStoragePreflight(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetStoragePreflight(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PreflightStorage operation middleware
+func (siw *ServerInterfaceWrapper) PreflightStorage(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PreflightStorageParams
+
+	// ------------- Optional query parameter "rates" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "rates", r.URL.Query(), &params.Rates, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "rates"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "rates", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PreflightStorage(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetSystemInfo operation middleware
 func (siw *ServerInterfaceWrapper) GetSystemInfo(w http.ResponseWriter, r *http.Request) {
 
@@ -7396,6 +7975,18 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/robots/{robot_id}", wrapper.UpdateRobot)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/search", wrapper.Search)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/statistics", wrapper.GetStatistic)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/storage", wrapper.GetStorage)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/storage/events", wrapper.WatchStorage)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/storage/migration", wrapper.GetStorageMigration)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/storage/migration", wrapper.StartStorageMigration)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/storage/migration/cancel", wrapper.CancelStorageMigration)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/storage/migration/cutover", wrapper.CutOverStorageMigration)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/storage/migration/finish", wrapper.FinishStorageMigration)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/storage/migration/pause", wrapper.PauseStorageMigration)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/storage/migration/resume", wrapper.ResumeStorageMigration)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/storage/migration/rollback", wrapper.RollBackStorageMigration)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/storage/preflight", wrapper.GetStoragePreflight)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/storage/preflight", wrapper.PreflightStorage)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/systeminfo", wrapper.GetSystemInfo)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/systeminfo/getcert", wrapper.GetCert)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/systeminfo/volumes", wrapper.GetVolumes)
@@ -11432,6 +12023,489 @@ func (response GetStatisticdefaultJSONResponse) VisitGetStatisticResponse(w http
 	return err
 }
 
+type GetStorageRequestObject struct {
+}
+
+type GetStorageResponseObject interface {
+	VisitGetStorageResponse(w http.ResponseWriter) error
+}
+
+type GetStorage200JSONResponse HomeStorage
+
+func (response GetStorage200JSONResponse) VisitGetStorageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStoragedefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response GetStoragedefaultJSONResponse) VisitGetStorageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WatchStorageRequestObject struct {
+}
+
+type WatchStorageResponseObject interface {
+	VisitWatchStorageResponse(w http.ResponseWriter) error
+}
+
+type WatchStorage200TextEventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response WatchStorage200TextEventStreamResponse) VisitWatchStorageResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type WatchStoragedefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response WatchStoragedefaultJSONResponse) VisitWatchStorageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStorageMigrationRequestObject struct {
+}
+
+type GetStorageMigrationResponseObject interface {
+	VisitGetStorageMigrationResponse(w http.ResponseWriter) error
+}
+
+type GetStorageMigration200JSONResponse StorageMigration
+
+func (response GetStorageMigration200JSONResponse) VisitGetStorageMigrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStorageMigrationdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response GetStorageMigrationdefaultJSONResponse) VisitGetStorageMigrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartStorageMigrationRequestObject struct {
+	Body *StartStorageMigrationJSONRequestBody
+}
+
+type StartStorageMigrationResponseObject interface {
+	VisitStartStorageMigrationResponse(w http.ResponseWriter) error
+}
+
+type StartStorageMigration201Response = CreatedResponse
+
+func (response StartStorageMigration201Response) VisitStartStorageMigrationResponse(w http.ResponseWriter) error {
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	return nil
+}
+
+type StartStorageMigrationdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response StartStorageMigrationdefaultJSONResponse) VisitStartStorageMigrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelStorageMigrationRequestObject struct {
+}
+
+type CancelStorageMigrationResponseObject interface {
+	VisitCancelStorageMigrationResponse(w http.ResponseWriter) error
+}
+
+type CancelStorageMigration200JSONResponse Nothing
+
+func (response CancelStorageMigration200JSONResponse) VisitCancelStorageMigrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelStorageMigrationdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response CancelStorageMigrationdefaultJSONResponse) VisitCancelStorageMigrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CutOverStorageMigrationRequestObject struct {
+}
+
+type CutOverStorageMigrationResponseObject interface {
+	VisitCutOverStorageMigrationResponse(w http.ResponseWriter) error
+}
+
+type CutOverStorageMigration200JSONResponse Nothing
+
+func (response CutOverStorageMigration200JSONResponse) VisitCutOverStorageMigrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CutOverStorageMigrationdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response CutOverStorageMigrationdefaultJSONResponse) VisitCutOverStorageMigrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishStorageMigrationRequestObject struct {
+}
+
+type FinishStorageMigrationResponseObject interface {
+	VisitFinishStorageMigrationResponse(w http.ResponseWriter) error
+}
+
+type FinishStorageMigration200JSONResponse Nothing
+
+func (response FinishStorageMigration200JSONResponse) VisitFinishStorageMigrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishStorageMigrationdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response FinishStorageMigrationdefaultJSONResponse) VisitFinishStorageMigrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseStorageMigrationRequestObject struct {
+}
+
+type PauseStorageMigrationResponseObject interface {
+	VisitPauseStorageMigrationResponse(w http.ResponseWriter) error
+}
+
+type PauseStorageMigration200JSONResponse Nothing
+
+func (response PauseStorageMigration200JSONResponse) VisitPauseStorageMigrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseStorageMigrationdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response PauseStorageMigrationdefaultJSONResponse) VisitPauseStorageMigrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeStorageMigrationRequestObject struct {
+	Body *ResumeStorageMigrationJSONRequestBody
+}
+
+type ResumeStorageMigrationResponseObject interface {
+	VisitResumeStorageMigrationResponse(w http.ResponseWriter) error
+}
+
+type ResumeStorageMigration200JSONResponse Nothing
+
+func (response ResumeStorageMigration200JSONResponse) VisitResumeStorageMigrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeStorageMigrationdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response ResumeStorageMigrationdefaultJSONResponse) VisitResumeStorageMigrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollBackStorageMigrationRequestObject struct {
+}
+
+type RollBackStorageMigrationResponseObject interface {
+	VisitRollBackStorageMigrationResponse(w http.ResponseWriter) error
+}
+
+type RollBackStorageMigration200JSONResponse Nothing
+
+func (response RollBackStorageMigration200JSONResponse) VisitRollBackStorageMigrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollBackStorageMigrationdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response RollBackStorageMigrationdefaultJSONResponse) VisitRollBackStorageMigrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStoragePreflightRequestObject struct {
+}
+
+type GetStoragePreflightResponseObject interface {
+	VisitGetStoragePreflightResponse(w http.ResponseWriter) error
+}
+
+type GetStoragePreflight200JSONResponse StoragePreflight
+
+func (response GetStoragePreflight200JSONResponse) VisitGetStoragePreflightResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStoragePreflightdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response GetStoragePreflightdefaultJSONResponse) VisitGetStoragePreflightResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreflightStorageRequestObject struct {
+	Params PreflightStorageParams
+	Body   *PreflightStorageJSONRequestBody
+}
+
+type PreflightStorageResponseObject interface {
+	VisitPreflightStorageResponse(w http.ResponseWriter) error
+}
+
+type PreflightStorage200JSONResponse StoragePreflight
+
+func (response PreflightStorage200JSONResponse) VisitPreflightStorageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreflightStoragedefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response PreflightStoragedefaultJSONResponse) VisitPreflightStorageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetSystemInfoRequestObject struct {
 }
 
@@ -12228,6 +13302,42 @@ type StrictServerInterface interface {
 
 	// (GET /statistics)
 	GetStatistic(ctx context.Context, request GetStatisticRequestObject) (GetStatisticResponseObject, error)
+
+	// (GET /storage)
+	GetStorage(ctx context.Context, request GetStorageRequestObject) (GetStorageResponseObject, error)
+
+	// (GET /storage/events)
+	WatchStorage(ctx context.Context, request WatchStorageRequestObject) (WatchStorageResponseObject, error)
+
+	// (GET /storage/migration)
+	GetStorageMigration(ctx context.Context, request GetStorageMigrationRequestObject) (GetStorageMigrationResponseObject, error)
+
+	// (POST /storage/migration)
+	StartStorageMigration(ctx context.Context, request StartStorageMigrationRequestObject) (StartStorageMigrationResponseObject, error)
+
+	// (PUT /storage/migration/cancel)
+	CancelStorageMigration(ctx context.Context, request CancelStorageMigrationRequestObject) (CancelStorageMigrationResponseObject, error)
+
+	// (PUT /storage/migration/cutover)
+	CutOverStorageMigration(ctx context.Context, request CutOverStorageMigrationRequestObject) (CutOverStorageMigrationResponseObject, error)
+
+	// (PUT /storage/migration/finish)
+	FinishStorageMigration(ctx context.Context, request FinishStorageMigrationRequestObject) (FinishStorageMigrationResponseObject, error)
+
+	// (PUT /storage/migration/pause)
+	PauseStorageMigration(ctx context.Context, request PauseStorageMigrationRequestObject) (PauseStorageMigrationResponseObject, error)
+
+	// (PUT /storage/migration/resume)
+	ResumeStorageMigration(ctx context.Context, request ResumeStorageMigrationRequestObject) (ResumeStorageMigrationResponseObject, error)
+
+	// (PUT /storage/migration/rollback)
+	RollBackStorageMigration(ctx context.Context, request RollBackStorageMigrationRequestObject) (RollBackStorageMigrationResponseObject, error)
+
+	// (GET /storage/preflight)
+	GetStoragePreflight(ctx context.Context, request GetStoragePreflightRequestObject) (GetStoragePreflightResponseObject, error)
+
+	// (POST /storage/preflight)
+	PreflightStorage(ctx context.Context, request PreflightStorageRequestObject) (PreflightStorageResponseObject, error)
 
 	// (GET /systeminfo)
 	GetSystemInfo(ctx context.Context, request GetSystemInfoRequestObject) (GetSystemInfoResponseObject, error)
@@ -14990,6 +16100,320 @@ func (sh *strictHandler) GetStatistic(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetStatisticResponseObject); ok {
 		if err := validResponse.VisitGetStatisticResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetStorage operation middleware
+func (sh *strictHandler) GetStorage(w http.ResponseWriter, r *http.Request) {
+	var request GetStorageRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetStorage(ctx, request.(GetStorageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetStorage")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetStorageResponseObject); ok {
+		if err := validResponse.VisitGetStorageResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// WatchStorage operation middleware
+func (sh *strictHandler) WatchStorage(w http.ResponseWriter, r *http.Request) {
+	var request WatchStorageRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.WatchStorage(ctx, request.(WatchStorageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WatchStorage")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(WatchStorageResponseObject); ok {
+		if err := validResponse.VisitWatchStorageResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetStorageMigration operation middleware
+func (sh *strictHandler) GetStorageMigration(w http.ResponseWriter, r *http.Request) {
+	var request GetStorageMigrationRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetStorageMigration(ctx, request.(GetStorageMigrationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetStorageMigration")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetStorageMigrationResponseObject); ok {
+		if err := validResponse.VisitGetStorageMigrationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// StartStorageMigration operation middleware
+func (sh *strictHandler) StartStorageMigration(w http.ResponseWriter, r *http.Request) {
+	var request StartStorageMigrationRequestObject
+
+	var body StartStorageMigrationJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.StartStorageMigration(ctx, request.(StartStorageMigrationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartStorageMigration")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(StartStorageMigrationResponseObject); ok {
+		if err := validResponse.VisitStartStorageMigrationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CancelStorageMigration operation middleware
+func (sh *strictHandler) CancelStorageMigration(w http.ResponseWriter, r *http.Request) {
+	var request CancelStorageMigrationRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelStorageMigration(ctx, request.(CancelStorageMigrationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelStorageMigration")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CancelStorageMigrationResponseObject); ok {
+		if err := validResponse.VisitCancelStorageMigrationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CutOverStorageMigration operation middleware
+func (sh *strictHandler) CutOverStorageMigration(w http.ResponseWriter, r *http.Request) {
+	var request CutOverStorageMigrationRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CutOverStorageMigration(ctx, request.(CutOverStorageMigrationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CutOverStorageMigration")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CutOverStorageMigrationResponseObject); ok {
+		if err := validResponse.VisitCutOverStorageMigrationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// FinishStorageMigration operation middleware
+func (sh *strictHandler) FinishStorageMigration(w http.ResponseWriter, r *http.Request) {
+	var request FinishStorageMigrationRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.FinishStorageMigration(ctx, request.(FinishStorageMigrationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FinishStorageMigration")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(FinishStorageMigrationResponseObject); ok {
+		if err := validResponse.VisitFinishStorageMigrationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PauseStorageMigration operation middleware
+func (sh *strictHandler) PauseStorageMigration(w http.ResponseWriter, r *http.Request) {
+	var request PauseStorageMigrationRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PauseStorageMigration(ctx, request.(PauseStorageMigrationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PauseStorageMigration")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PauseStorageMigrationResponseObject); ok {
+		if err := validResponse.VisitPauseStorageMigrationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ResumeStorageMigration operation middleware
+func (sh *strictHandler) ResumeStorageMigration(w http.ResponseWriter, r *http.Request) {
+	var request ResumeStorageMigrationRequestObject
+
+	var body ResumeStorageMigrationJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		if !errors.Is(err, io.EOF) {
+			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+			return
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ResumeStorageMigration(ctx, request.(ResumeStorageMigrationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResumeStorageMigration")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ResumeStorageMigrationResponseObject); ok {
+		if err := validResponse.VisitResumeStorageMigrationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RollBackStorageMigration operation middleware
+func (sh *strictHandler) RollBackStorageMigration(w http.ResponseWriter, r *http.Request) {
+	var request RollBackStorageMigrationRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RollBackStorageMigration(ctx, request.(RollBackStorageMigrationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RollBackStorageMigration")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RollBackStorageMigrationResponseObject); ok {
+		if err := validResponse.VisitRollBackStorageMigrationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetStoragePreflight operation middleware
+func (sh *strictHandler) GetStoragePreflight(w http.ResponseWriter, r *http.Request) {
+	var request GetStoragePreflightRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetStoragePreflight(ctx, request.(GetStoragePreflightRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetStoragePreflight")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetStoragePreflightResponseObject); ok {
+		if err := validResponse.VisitGetStoragePreflightResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PreflightStorage operation middleware
+func (sh *strictHandler) PreflightStorage(w http.ResponseWriter, r *http.Request, params PreflightStorageParams) {
+	var request PreflightStorageRequestObject
+
+	request.Params = params
+
+	var body PreflightStorageJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PreflightStorage(ctx, request.(PreflightStorageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PreflightStorage")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PreflightStorageResponseObject); ok {
+		if err := validResponse.VisitPreflightStorageResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
