@@ -65,8 +65,11 @@ func (x *Index) ListRepositories(ctx context.Context, projectID int64, visible [
 	if err := x.db.QueryRowContext(ctx, `SELECT COUNT(*) FROM repositories r`+where, args...).Scan(&total); err != nil {
 		return nil, 0, fmt.Errorf("count repositories: %w", err)
 	}
-	repositories, err := collect(ctx, x.db, scanRepository, `SELECT `+repositoryFields+` FROM repositories r`+where+
-		q.OrderLimit(repositoryColumns, "r.creation_time DESC, r.id DESC"), args...)
+	// Artifacts are counted of the repositories on the page only.
+	const order = "r.creation_time DESC, r.id DESC"
+	again := store.ListQuery{Sort: q.Sort}
+	repositories, err := collect(ctx, x.db, scanRepository, `SELECT `+repositoryFields+` FROM (SELECT r.* FROM repositories r`+where+
+		q.OrderLimit(repositoryColumns, order)+`) r`+again.OrderLimit(repositoryColumns, order), args...)
 	if err != nil {
 		return nil, 0, fmt.Errorf("list repositories: %w", err)
 	}
@@ -114,6 +117,15 @@ func (x *Index) RepositoryNames(ctx context.Context, after string, limit int) ([
 		return nil, fmt.Errorf("list repository names: %w", err)
 	}
 	return names, nil
+}
+
+// Version is another one whenever something was pushed, tagged or deleted in a project.
+func (x *Index) Version(ctx context.Context, projectID int64) (string, error) {
+	version, err := scanText(x.db.QueryRowContext(ctx, `SELECT count(*) || ' ' || coalesce(sum(update_time), 0) FROM repositories WHERE project_id = $1`, projectID))
+	if err != nil {
+		return "", fmt.Errorf("look for changes in project %d: %w", projectID, err)
+	}
+	return version, nil
 }
 
 // BlobRepositories returns the names of the repositories in which a blob or a
