@@ -264,6 +264,14 @@ type ClientInterface interface {
 	// GetProjectDeletable performs a GET /projects/{project_name_or_id}/_deletable (the `GetProjectDeletable` operationId) request.
 	GetProjectDeletable(ctx context.Context, projectNameOrID ProjectNameOrID, params *GetProjectDeletableParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// WatchProject performs a GET /projects/{project_name_or_id}/events (the `WatchProject` operationId) request.
+	//
+	// Server-sent events about what changes in a project, until the client goes away; after some minutes the
+	// stream ends and the client is expected to come again, as browsers do by themselves. "ready" comes first:
+	// what is read after it misses nothing. "contents" says that something was pushed, tagged or deleted, and
+	// "replication", for members, that artifacts may stand otherwise at the destinations of rules.
+	WatchProject(ctx context.Context, projectNameOrID ProjectNameOrID, params *WatchProjectParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListImmuRules performs a GET /projects/{project_name_or_id}/immutabletagrules (the `ListImmuRules` operationId) request.
 	ListImmuRules(ctx context.Context, projectNameOrID ProjectNameOrID, params *ListImmuRulesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -1306,6 +1314,24 @@ func (c *Client) UpdateProject(ctx context.Context, projectNameOrID ProjectNameO
 // GetProjectDeletable performs a GET /projects/{project_name_or_id}/_deletable (the `GetProjectDeletable` operationId) request.
 func (c *Client) GetProjectDeletable(ctx context.Context, projectNameOrID ProjectNameOrID, params *GetProjectDeletableParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetProjectDeletableRequest(c.Server, projectNameOrID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WatchProject performs a GET /projects/{project_name_or_id}/events (the `WatchProject` operationId) request.
+//
+// Server-sent events about what changes in a project, until the client goes away; after some minutes the
+// stream ends and the client is expected to come again, as browsers do by themselves. "ready" comes first:
+// what is read after it misses nothing. "contents" says that something was pushed, tagged or deleted, and
+// "replication", for members, that artifacts may stand otherwise at the destinations of rules.
+func (c *Client) WatchProject(ctx context.Context, projectNameOrID ProjectNameOrID, params *WatchProjectParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWatchProjectRequest(c.Server, projectNameOrID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4454,6 +4480,55 @@ func NewGetProjectDeletableRequest(server string, projectNameOrID ProjectNameOrI
 	}
 
 	operationPath := fmt.Sprintf("/projects/%s/_deletable", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XIsResourceName != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Is-Resource-Name", *params.XIsResourceName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "boolean", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Is-Resource-Name", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewWatchProjectRequest constructs an http.Request for the WatchProject method
+func NewWatchProjectRequest(server string, projectNameOrID ProjectNameOrID, params *WatchProjectParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "project_name_or_id", projectNameOrID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/projects/%s/events", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -9608,6 +9683,16 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	GetProjectDeletableWithResponse(ctx context.Context, projectNameOrID ProjectNameOrID, params *GetProjectDeletableParams, reqEditors ...RequestEditorFn) (*GetProjectDeletableResponse, error)
 
+	// WatchProjectWithResponse performs a GET /projects/{project_name_or_id}/events (the `WatchProject` operationId) request.
+	//
+	// Server-sent events about what changes in a project, until the client goes away; after some minutes the
+	// stream ends and the client is expected to come again, as browsers do by themselves. "ready" comes first:
+	// what is read after it misses nothing. "contents" says that something was pushed, tagged or deleted, and
+	// "replication", for members, that artifacts may stand otherwise at the destinations of rules.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	WatchProjectWithResponse(ctx context.Context, projectNameOrID ProjectNameOrID, params *WatchProjectParams, reqEditors ...RequestEditorFn) (*WatchProjectResponse, error)
+
 	// ListImmuRulesWithResponse performs a GET /projects/{project_name_or_id}/immutabletagrules (the `ListImmuRules` operationId) request.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -11335,6 +11420,37 @@ func (r GetProjectDeletableResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetProjectDeletableResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type WatchProjectResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r WatchProjectResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WatchProjectResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WatchProjectResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -14891,6 +15007,22 @@ func (c *ClientWithResponses) GetProjectDeletableWithResponse(ctx context.Contex
 	return ParseGetProjectDeletableResponse(rsp)
 }
 
+// WatchProjectWithResponse performs a GET /projects/{project_name_or_id}/events (the `WatchProject` operationId) request.
+//
+// Server-sent events about what changes in a project, until the client goes away; after some minutes the
+// stream ends and the client is expected to come again, as browsers do by themselves. "ready" comes first:
+// what is read after it misses nothing. "contents" says that something was pushed, tagged or deleted, and
+// "replication", for members, that artifacts may stand otherwise at the destinations of rules.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) WatchProjectWithResponse(ctx context.Context, projectNameOrID ProjectNameOrID, params *WatchProjectParams, reqEditors ...RequestEditorFn) (*WatchProjectResponse, error) {
+	rsp, err := c.WatchProject(ctx, projectNameOrID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWatchProjectResponse(rsp)
+}
+
 // ListImmuRulesWithResponse performs a GET /projects/{project_name_or_id}/immutabletagrules (the `ListImmuRules` operationId) request.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -17336,6 +17468,32 @@ func ParseGetProjectDeletableResponse(rsp *http.Response) (*GetProjectDeletableR
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseWatchProjectResponse parses an HTTP response from a WatchProjectWithResponse call
+func ParseWatchProjectResponse(rsp *http.Response) (*WatchProjectResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WatchProjectResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Errors
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {

@@ -1831,6 +1831,12 @@ type GetProjectDeletableParams struct {
 	XIsResourceName *IsResourceName `json:"X-Is-Resource-Name,omitempty"`
 }
 
+// WatchProjectParams defines parameters for WatchProject.
+type WatchProjectParams struct {
+	// XIsResourceName true: the name is never taken for an id
+	XIsResourceName *IsResourceName `json:"X-Is-Resource-Name,omitempty"`
+}
+
 // ListImmuRulesParams defines parameters for ListImmuRules.
 type ListImmuRulesParams struct {
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
@@ -2388,6 +2394,9 @@ type ServerInterface interface {
 
 	// (GET /projects/{project_name_or_id}/_deletable)
 	GetProjectDeletable(w http.ResponseWriter, r *http.Request, projectNameOrID ProjectNameOrID, params GetProjectDeletableParams)
+
+	// (GET /projects/{project_name_or_id}/events)
+	WatchProject(w http.ResponseWriter, r *http.Request, projectNameOrID ProjectNameOrID, params WatchProjectParams)
 
 	// (GET /projects/{project_name_or_id}/immutabletagrules)
 	ListImmuRules(w http.ResponseWriter, r *http.Request, projectNameOrID ProjectNameOrID, params ListImmuRulesParams)
@@ -3872,6 +3881,56 @@ func (siw *ServerInterfaceWrapper) GetProjectDeletable(w http.ResponseWriter, r 
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetProjectDeletable(w, r, projectNameOrID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// WatchProject operation middleware
+func (siw *ServerInterfaceWrapper) WatchProject(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "project_name_or_id" -------------
+	var projectNameOrID ProjectNameOrID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "project_name_or_id", r.PathValue("project_name_or_id"), &projectNameOrID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "project_name_or_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params WatchProjectParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "X-Is-Resource-Name" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Is-Resource-Name")]; found {
+		var XIsResourceName IsResourceName
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "X-Is-Resource-Name", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Is-Resource-Name", valueList[0], &XIsResourceName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "boolean", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "X-Is-Resource-Name", Err: err})
+			return
+		}
+
+		params.XIsResourceName = &XIsResourceName
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.WatchProject(w, r, projectNameOrID, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -7911,6 +7970,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/projects/{project_name_or_id}", wrapper.GetProject)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/projects/{project_name_or_id}", wrapper.UpdateProject)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/projects/{project_name_or_id}/_deletable", wrapper.GetProjectDeletable)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/projects/{project_name_or_id}/events", wrapper.WatchProject)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/projects/{project_name_or_id}/immutabletagrules", wrapper.ListImmuRules)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/projects/{project_name_or_id}/members", wrapper.ListProjectMembers)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/projects/{project_name_or_id}/members", wrapper.CreateProjectMember)
@@ -9250,6 +9310,75 @@ type GetProjectDeletabledefaultJSONResponse struct {
 }
 
 func (response GetProjectDeletabledefaultJSONResponse) VisitGetProjectDeletableResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WatchProjectRequestObject struct {
+	ProjectNameOrID ProjectNameOrID `json:"project_name_or_id"`
+	Params          WatchProjectParams
+}
+
+type WatchProjectResponseObject interface {
+	VisitWatchProjectResponse(w http.ResponseWriter) error
+}
+
+type WatchProject200TextEventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response WatchProject200TextEventStreamResponse) VisitWatchProjectResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type WatchProjectdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response WatchProjectdefaultJSONResponse) VisitWatchProjectResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -13111,6 +13240,9 @@ type StrictServerInterface interface {
 	// (GET /projects/{project_name_or_id}/_deletable)
 	GetProjectDeletable(ctx context.Context, request GetProjectDeletableRequestObject) (GetProjectDeletableResponseObject, error)
 
+	// (GET /projects/{project_name_or_id}/events)
+	WatchProject(ctx context.Context, request WatchProjectRequestObject) (WatchProjectResponseObject, error)
+
 	// (GET /projects/{project_name_or_id}/immutabletagrules)
 	ListImmuRules(ctx context.Context, request ListImmuRulesRequestObject) (ListImmuRulesResponseObject, error)
 
@@ -14294,6 +14426,33 @@ func (sh *strictHandler) GetProjectDeletable(w http.ResponseWriter, r *http.Requ
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetProjectDeletableResponseObject); ok {
 		if err := validResponse.VisitGetProjectDeletableResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// WatchProject operation middleware
+func (sh *strictHandler) WatchProject(w http.ResponseWriter, r *http.Request, projectNameOrID ProjectNameOrID, params WatchProjectParams) {
+	var request WatchProjectRequestObject
+
+	request.ProjectNameOrID = projectNameOrID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.WatchProject(ctx, request.(WatchProjectRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WatchProject")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(WatchProjectResponseObject); ok {
+		if err := validResponse.VisitWatchProjectResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
