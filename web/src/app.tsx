@@ -3,9 +3,9 @@
 import { QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { App as Widgets, ConfigProvider } from "antd";
 import { lazy, Suspense, useEffect, useState } from "react";
-import { BrowserRouter, Navigate, Route, Routes } from "react-router";
+import { BrowserRouter, Route, Routes } from "react-router";
 import { ApiError, UnreachableError } from "./api/client";
-import { AdminPages, Frame } from "./frame";
+import { AdminPages, Frame, StartPage } from "./frame";
 import { nonce } from "./nonce";
 import { Crash } from "./parts/crash";
 import { Loading } from "./parts/loading";
@@ -17,6 +17,10 @@ import { loadTongue, TongueContext, type Tongue } from "./words";
 
 const SignInPage = lazy(() => import("./pages/signIn"));
 const OverviewPage = lazy(() => import("./pages/overview"));
+const ProjectsPage = lazy(() => import("./pages/projects"));
+const ProjectPage = lazy(() => import("./pages/projects/project"));
+const ArtifactsPage = lazy(() => import("./pages/artifacts"));
+const ArtifactPage = lazy(() => import("./pages/artifact"));
 const RegistriesPage = lazy(() => import("./pages/registries"));
 const ReplicationsPage = lazy(() => import("./pages/replications"));
 const ExecutionPage = lazy(() => import("./pages/execution"));
@@ -56,8 +60,13 @@ export function App({ first }: { first: Tongue }) {
                   <Routes>
                     <Route path="/account/sign-in" element={<SignInPage />} />
                     <Route element={<Frame />}>
-                      <Route path="/" element={<Navigate to="/harbor/overview" replace />} />
-                      <Route path="/harbor" element={<Navigate to="/harbor/overview" replace />} />
+                      <Route path="/" element={<StartPage />} />
+                      <Route path="/harbor" element={<StartPage />} />
+                      <Route path="/harbor/projects" element={<ProjectsPage />} />
+                      <Route path="/harbor/projects/:id" element={<ProjectPage />} />
+                      <Route path="/harbor/projects/:id/:tab" element={<ProjectPage />} />
+                      <Route path="/harbor/projects/:id/repositories/:name/artifacts-tab" element={<ArtifactsPage />} />
+                      <Route path="/harbor/projects/:id/repositories/:name/artifacts-tab/artifacts/:digest" element={<ArtifactPage />} />
                       <Route element={<AdminPages />}>
                         <Route path="/harbor/overview" element={<OverviewPage />} />
                         <Route path="/harbor/registries" element={<RegistriesPage />} />

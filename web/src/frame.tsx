@@ -1,5 +1,5 @@
 // What stands around each page: navigation, who is logged in, what everybody should know.
-import { ClusterOutlined, DashboardOutlined, DownOutlined, MenuOutlined, SwapOutlined, UserOutlined } from "@ant-design/icons";
+import { AppstoreOutlined, ClusterOutlined, DashboardOutlined, DownOutlined, MenuOutlined, SwapOutlined, UserOutlined } from "@ant-design/icons";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Alert, Button, Drawer, Dropdown, Grid, Layout, Menu, Modal, Typography } from "antd";
 import { Suspense, useEffect, useState, type ReactNode } from "react";
@@ -20,7 +20,7 @@ export function Frame() {
   if (user.data !== undefined) return <Inside user={user.data} />;
   if (user.error instanceof ApiError && user.error.status === 401) {
     const here = location.pathname + location.search;
-    const wanted = here === "/" || here === "/harbor/overview" ? "" : `?redirect_url=${encodeURIComponent(here)}`;
+    const wanted = here === "/" || here === "/harbor" || here === "/harbor/overview" ? "" : `?redirect_url=${encodeURIComponent(here)}`;
     return <Navigate to={`/account/sign-in${wanted}`} replace />;
   }
   if (user.error !== null) return <div style={{ padding: 24 }}><Failure error={user.error} retry={() => void user.refetch()} /></div>;
@@ -52,7 +52,7 @@ function Inside({ user }: { user: User }) {
       <a className="skip" href="#content">{words.nav.skip}</a>
       <Layout.Header className="frame-header">
         {!wide && <Button type="text" icon={<MenuOutlined />} aria-label={words.nav.menu} aria-expanded={open} onClick={() => setOpen(true)} />}
-        <Link className="frame-brand" to="/harbor/overview"><img src="/favicon.svg" alt="" /><span>{words.product}</span></Link>
+        <Link className="frame-brand" to="/"><img src="/favicon.svg" alt="" /><span>{words.product}</span></Link>
         <span className="frame-space" />
         <LanguageChooser />
         <ThemeChooser />
@@ -75,6 +75,12 @@ function Inside({ user }: { user: User }) {
       </Modal>
     </Layout>
   );
+}
+
+/** Where each begins: administrators with what needs attention, everybody else with what is theirs. */
+export function StartPage() {
+  const user = useOutletContext<User>();
+  return <Navigate to={user.sysadmin_flag === true ? "/harbor/overview" : "/harbor/projects"} replace />;
 }
 
 /** Shows the pages within to administrators only. */
@@ -105,10 +111,10 @@ function Navigation({ admin }: { admin: boolean }) {
   const { data: system } = useQuery(queries.system());
   const places: Place[] = [];
   const administration: Place[] = [];
+  if (admin) places.push({ path: "/harbor/overview", icon: <DashboardOutlined />, text: words.nav.overview });
+  // A Harbor that is home has projects of its own, and no storage here.
+  if (system?.registry_storage_provider_name !== "") places.push({ path: "/harbor/projects", icon: <AppstoreOutlined />, text: words.nav.projects });
   if (admin) {
-    places.push(
-      { path: "/harbor/overview", icon: <DashboardOutlined />, text: words.nav.overview },
-    );
     administration.push(
       { path: "/harbor/registries", icon: <ClusterOutlined />, text: words.nav.registries },
       { path: "/harbor/replications", icon: <SwapOutlined />, text: words.nav.replications },

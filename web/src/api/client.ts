@@ -17,6 +17,13 @@ export type Drift = Schemas["ReplicationDrift"];
 export type DriftItem = Schemas["ReplicationDriftItem"];
 export type DriftCount = Schemas["ReplicationDriftCount"];
 export type Label = Schemas["Label"];
+export type Project = Schemas["Project"];
+export type Member = Schemas["ProjectMemberEntity"];
+export type Repository = Schemas["Repository"];
+export type Artifact = Schemas["Artifact"];
+export type ArtifactReplication = Schemas["ArtifactReplication"];
+export type Accessory = Schemas["Accessory"];
+export type Tag = Schemas["Tag"];
 export type SystemInfo = Schemas["GeneralInfo"];
 export type User = Schemas["UserResp"];
 

@@ -7,27 +7,46 @@ import type { Execution } from "./client";
 export function useLiveUpdates(): boolean {
   const client = useQueryClient();
   const [live, setLive] = useState(true);
-  useEffect(() => {
-    let source: EventSource | undefined;
-    const open = () => {
-      if (source !== undefined || document.hidden) return;
-      source = new EventSource("/api/v2.0/replication/events");
-      listen(source, client, setLive);
-    };
-    const close = () => {
-      source?.close();
-      source = undefined;
-    };
-    // Browsers allow six connections to a server: a page that nobody sees needs none.
-    const turn = () => (document.hidden ? close() : open());
-    open();
-    document.addEventListener("visibilitychange", turn);
-    return () => {
-      document.removeEventListener("visibilitychange", turn);
-      close();
-    };
-  }, [client]);
+  useEffect(() => whileSeen("/api/v2.0/replication/events", (source) => listen(source, client, setLive)), [client]);
   return live;
+}
+
+/** Keeps what is shown of a project up to date. */
+export function useLiveProject(id: number): void {
+  const client = useQueryClient();
+  useEffect(() => {
+    if (id === 0) return undefined;
+    return whileSeen(`/api/v2.0/projects/${id}/events`, (source) => listenToProject(source, client));
+  }, [client, id]);
+}
+
+/** Listens to a stream while the page is seen: browsers allow six connections to a server. */
+function whileSeen(path: string, begin: (source: EventSource) => void): () => void {
+  let source: EventSource | undefined;
+  const close = () => {
+    source?.close();
+    source = undefined;
+  };
+  const turn = () => {
+    if (document.hidden) close();
+    else if (source === undefined) begin(source = new EventSource(path));
+  };
+  turn();
+  document.addEventListener("visibilitychange", turn);
+  return () => {
+    document.removeEventListener("visibilitychange", turn);
+    close();
+  };
+}
+
+function listenToProject(source: EventSource, client: QueryClient): void {
+  const renew = (...keys: string[]) => {
+    for (const key of keys) void client.invalidateQueries({ queryKey: [key] });
+  };
+  const contents = ["artifacts", "repositories", "repository", "project"];
+  source.addEventListener("ready", () => renew(...contents)); // what has changed while nobody listened
+  source.addEventListener("contents", () => renew(...contents));
+  source.addEventListener("replication", () => renew("artifacts"));
 }
 
 function listen(source: EventSource, client: QueryClient, setLive: (live: boolean) => void): void {

@@ -47,4 +47,64 @@ export const queries = {
   labels: () => queryOptions({
     queryKey: ["labels"], queryFn: () => must(api.GET("/labels", { params: { query: { scope: "g", page_size: 100 } } })),
   }),
+
+  /** What the user may do in a project, as "resource:action". */
+  rights: (project: number) => queryOptions({
+    queryKey: ["rights", project], staleTime: 60_000,
+    queryFn: async () => {
+      const all = await must(api.GET("/users/current/permissions", { params: { query: { scope: `/project/${project}`, relative: true } } }));
+      return new Set(all.map((p) => `${p.resource === "." ? "project" : p.resource}:${p.action}`));
+    },
+  }),
+  projects: (filter: { name?: string; public?: boolean; sort?: string; page: number; page_size: number }) => queryOptions({
+    queryKey: ["projects", filter], placeholderData: keepPreviousData,
+    queryFn: () => mustPage(api.GET("/projects", { params: { query: filter } })),
+  }),
+  project: (id: number) => queryOptions({
+    queryKey: ["project", id], queryFn: () => must(api.GET("/projects/{project_name_or_id}", { params: { path: { project_name_or_id: String(id) } } })),
+  }),
+  members: (project: number) => queryOptions({
+    queryKey: ["members", project],
+    queryFn: () => must(api.GET("/projects/{project_name_or_id}/members", { params: { path: { project_name_or_id: String(project) }, query: all } })),
+  }),
+  userNames: (text: string) => queryOptions({
+    queryKey: ["user-names", text], placeholderData: keepPreviousData, enabled: text !== "",
+    queryFn: () => must(api.GET("/users/search", { params: { query: { username: text, page: 1, page_size: 20 } } })),
+  }),
+  repositories: (project: string, filter: { q?: string; sort?: string; page: number; page_size: number }) => queryOptions({
+    queryKey: ["repositories", project, filter], placeholderData: keepPreviousData,
+    queryFn: () => mustPage(api.GET("/projects/{project_name}/repositories", { params: { path: { project_name: project }, query: filter } })),
+  }),
+  repository: (project: string, name: string) => queryOptions({
+    queryKey: ["repository", project, name],
+    queryFn: () => must(api.GET("/projects/{project_name}/repositories/{repository_name}", { params: { path: { project_name: project, repository_name: name } } })),
+  }),
+  artifacts: (project: string, repository: string, filter: { q?: string; sort?: string; page: number; page_size: number }) => queryOptions({
+    queryKey: ["artifacts", project, repository, filter], placeholderData: keepPreviousData,
+    queryFn: () => mustPage(api.GET("/projects/{project_name}/repositories/{repository_name}/artifacts", {
+      params: { path: { project_name: project, repository_name: repository }, query: { ...filter, ...withAll } },
+    })),
+  }),
+  artifact: (project: string, repository: string, reference: string) => queryOptions({
+    queryKey: ["artifacts", project, repository, reference],
+    queryFn: () => must(api.GET("/projects/{project_name}/repositories/{repository_name}/artifacts/{reference}", {
+      params: { path: { project_name: project, repository_name: repository, reference }, query: withAll },
+    })),
+  }),
+  history: (project: string, repository: string, reference: string) => queryOptions({
+    queryKey: ["history", project, repository, reference], staleTime: Infinity,
+    queryFn: () => must(api.GET("/projects/{project_name}/repositories/{repository_name}/artifacts/{reference}/additions/{addition}", {
+      params: { path: { project_name: project, repository_name: repository, reference, addition: "build_history" } },
+    })),
+  }),
+  projectLabels: (project: number) => queryOptions({
+    queryKey: ["labels", project], queryFn: () => must(api.GET("/labels", { params: { query: { scope: "p", project_id: project, page_size: 100 } } })),
+  }),
 };
+
+const withAll = { with_label: true, with_accessory: true, with_replication: true };
+
+/** A condition that a name contains a text: what no name can contain finds nothing. */
+export function contains(field: string, text: string): string {
+  return `${field}=~${text.replace(/[^\w./:@-]/g, "*")}`;
+}

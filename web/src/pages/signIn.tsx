@@ -35,7 +35,7 @@ export default function SignInPage() {
 
 /** Where to go after the login: only within this console, whatever the link said. */
 function ownAddress(wanted: string | null): string {
-  if (wanted === null) return "/harbor/overview";
+  if (wanted === null) return "/";
   const url = new URL(wanted, location.origin);
-  return url.origin === location.origin && url.pathname.startsWith("/harbor/") ? url.pathname + url.search : "/harbor/overview";
+  return url.origin === location.origin && url.pathname.startsWith("/harbor/") ? url.pathname + url.search : "/";
 }

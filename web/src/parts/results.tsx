@@ -6,7 +6,7 @@ export function NotFound() {
   const words = useWords();
   return (
     <Result status="404" title={words.common.notFound} subTitle={words.common.notFoundText}
-      extra={<Link to="/harbor/overview"><Button type="primary" tabIndex={-1}>{words.common.toOverview}</Button></Link>} />
+      extra={<Link to="/"><Button type="primary" tabIndex={-1}>{words.common.toStart}</Button></Link>} />
   );
 }
 

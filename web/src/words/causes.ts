@@ -41,6 +41,13 @@ const known: Known[] = [
   [/^internal server error$/, "服务器内部错误，详情见服务器日志。"],
   [/^forbidden/i, "没有权限。"],
 
+  [/^The project named (.+) already exists$/, "名为 $1 的项目已存在。请换一个名称。"],
+  [/^tag (.+) already exists under the repository \d+$/, "该镜像仓库中已有名为 $1 的 Tag。"],
+  [/^project (.+) not found$/, "该项目已不存在。"],
+  [/^repository (.+) not found$/, "镜像仓库 $1 已不存在。"],
+  [/^artifact (.+) not found$/, "Artifact $1 已不存在。"],
+  [/^Only system admin can create project$/, "仅系统管理员可以创建项目。"],
+
   // what executions and drift say of themselves
   [/^waits until the executions before it have ended/, "等待之前的执行结束：该规则同一时间只运行一个执行。"],
   [/^(?:waits to be released: )?the source has nothing for the rule any more, which makes (\d+) deletions at its destinations$/, "源中已没有该规则的任何内容，这意味着要在目标仓库删除 $1 项。"],

@@ -1,5 +1,6 @@
 // Every text of the console in English, a file for each page or dialog. words/zh has the same in
 // Chinese: the compiler says what is missing there.
+import { artifacts } from "./artifacts";
 import { common } from "./common";
 import { cron } from "./cron";
 import { drift } from "./drift";
@@ -9,8 +10,10 @@ import { held } from "./held";
 import { log } from "./log";
 import { nav } from "./nav";
 import { overview } from "./overview";
+import { members, projects } from "./projects";
 import { registries } from "./registries";
 import { replications } from "./replications";
+import { repositories } from "./repositories";
 import { rule } from "./rule";
 import { signIn } from "./signIn";
 
@@ -21,6 +24,10 @@ export const en = {
   common,
   signIn,
   overview,
+  projects,
+  members,
+  repositories,
+  artifacts,
   registries,
   replications,
   rule,

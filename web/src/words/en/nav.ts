@@ -1,6 +1,7 @@
 export const nav = {
   main: "Main",
   overview: "Overview",
+  projects: "Projects",
   administration: "Administration",
   registries: "Registries",
   replications: "Replications",

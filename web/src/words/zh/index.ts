@@ -1,5 +1,6 @@
 // 所有文字的简体中文版。优先使用 Harbor 的用语，不清楚之处采用更明确的说法。
 import type { Words } from "../en";
+import { artifacts } from "./artifacts";
 import { common } from "./common";
 import { cron } from "./cron";
 import { drift } from "./drift";
@@ -9,8 +10,10 @@ import { held } from "./held";
 import { log } from "./log";
 import { nav } from "./nav";
 import { overview } from "./overview";
+import { members, projects } from "./projects";
 import { registries } from "./registries";
 import { replications } from "./replications";
+import { repositories } from "./repositories";
 import { rule } from "./rule";
 import { signIn } from "./signIn";
 
@@ -21,6 +24,10 @@ export const zh: Words = {
   common,
   signIn,
   overview,
+  projects,
+  members,
+  repositories,
+  artifacts,
   registries,
   replications,
   rule,

@@ -3,6 +3,7 @@ import type { Words } from "../en";
 export const nav: Words["nav"] = {
   main: "主导航",
   overview: "概览",
+  projects: "项目",
   administration: "系统管理",
   registries: "仓库管理",
   replications: "复制管理",

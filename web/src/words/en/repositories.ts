@@ -1,0 +1,28 @@
+import { count } from "./count";
+
+export const repositories = {
+  filter: "Filter Repositories",
+  empty: "We couldn't find any repositories!",
+  emptyText: "A repository comes into being when something is pushed to it:",
+  noMatch: "No repository has this in its name.",
+  columns: { name: "Name", artifacts: "Artifacts", pulls: "Pulls", modified: "Last Modified Time", description: "Description" },
+  deleted: "Repository deleted successfully.",
+  deleteTitle: "Confirm Repository Deletion",
+  deleteText: (names: string) => `Do you want to delete repository ${names}?`,
+  deleteWhat: (n: number) => `${count(n, "artifact", "artifacts")} with all their tags, signatures and SBOMs ${n === 1 ? "is" : "are"} deleted. That cannot be undone.`,
+  deleteElsewhere: "Event rules that repeat deletions delete them at their destinations, too.",
+  describe: "Edit the description",
+  description: "Description",
+  noDescription: "No description",
+  described: "The description was saved.",
+  push: "Push Command",
+  pushTitle: "Push to This Project",
+  pushLogin: "Log in:",
+  pushTag: "Tag an image for this project:",
+  pushPush: "Push it:",
+  pushChart: "Push a Helm chart:",
+  pushAny: "Push any file as an artifact:",
+  placeholders: { source: "SOURCE_IMAGE[:TAG]", target: "REPOSITORY[:TAG]", chart: "CHART_PACKAGE", file: "FILE" },
+  copy: "Copy",
+  copied: "Copied",
+};
