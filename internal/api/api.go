@@ -100,7 +100,8 @@ type Options struct {
 	Applied       *Applied
 	Audit         *audit.Log
 	// Storage is that of the home registry; not with Harbor.
-	Storage Storage
+	Storage     Storage
+	Inspections Inspections // not with Harbor
 	// Home reads manifests and configs of the home registry, in process.
 	Home *registry.Client
 	// Harbor is home, in the place of a registry here: what that would hold cannot be

@@ -40,6 +40,8 @@ func deeds() map[string]deed {
 		"repairReplicationDrift":  {"start", "replication"},
 		"releaseReplication":      {"release", "replication"},
 		"stopReplication":         {"stop", "replication"},
+		"startStorageFsck":        {"start", "storage_fsck"},
+		"stopStorageFsck":         {"stop", "storage_fsck"},
 	}
 }
 

@@ -22,7 +22,8 @@ func (a *api) refuseWhenReadOnly(method, operation string) error {
 	switch operation {
 	case "updateConfigurations", "pingRegistry", "planReplication", "stopReplication",
 		"preflightStorage", "startStorageMigration", "pauseStorageMigration", "resumeStorageMigration", "cutOverStorageMigration",
-		"cancelStorageMigration", "rollBackStorageMigration", "finishStorageMigration":
+		"cancelStorageMigration", "rollBackStorageMigration", "finishStorageMigration",
+		"startStorageFsck", "stopStorageFsck": // mending links is refused where it is begun
 		return nil
 	}
 	if a.o.Harbor == nil && a.o.Settings.ReadOnly() {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -31,6 +32,8 @@ type lighterage struct {
 	home *testserver.Registry // its home registry, as admin
 	log  *lockedBuffer
 	http *http.Client
+	// storage is the folder of its home registry.
+	storage string
 }
 
 // start runs a server until the test ends.
@@ -57,7 +60,7 @@ func start(t testing.TB) *lighterage {
 	select {
 	case info := <-ready:
 		return &lighterage{
-			t: t, url: info.URL, host: strings.TrimPrefix(info.URL, "http://"), log: log,
+			t: t, storage: filepath.Join(dir, "registry"), url: info.URL, host: strings.TrimPrefix(info.URL, "http://"), log: log,
 			home: testserver.Remote(info.URL, "admin", adminPassword, ""),
 			http: &http.Client{Transport: transport, Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		}

@@ -15,7 +15,7 @@ var steps = []step{
 	{"abilities", []string{"internal/queue", "internal/registry", "internal/account", "internal/home", "internal/tree"}},
 	{"abilities", []string{"internal/home/embedded", "internal/home/harbor", "internal/transfer"}},
 	{"jobs", []string{"internal/replication", "internal/migration", "internal/kube", "internal/notification"}},
-	{"jobs", []string{"internal/migration/cutover"}},
+	{"jobs", []string{"internal/migration/cutover", "internal/migration/inspection"}},
 	{"faces", []string{"internal/cli/demo"}},
 	{"faces", []string{"internal/api", "internal/cli", "internal/console", "internal/metrics"}},
 	{"faces", []string{"internal/server"}},

@@ -528,6 +528,35 @@ func TestStatisticsCountBlobsOnce(t *testing.T) {
 	})
 }
 
+func TestUsageSaysWhatRepositoriesShare(t *testing.T) {
+	each(t, func(f *fixture) {
+		ctx := f.t.Context()
+		if u, err := f.Usage(ctx); err != nil || u.Bytes != 0 || len(u.Biggest) != 0 {
+			f.t.Errorf("of nothing: %+v, %v", u, err)
+		}
+		a := f.push("library/app", "v1", "a", 1000)
+		f.push("library/app", "again", "a", 1000)
+		f.push("team-a/api", "v1", "a", 1000)
+		b := f.push("team-a/api", "v2", "b", 500)
+		size := func(repository string, d digest.Digest) int64 {
+			one, err := f.GetArtifact(ctx, repository, d.String())
+			f.must(err)
+			return one.Size
+		}
+		shared, own := size("library/app", a), size("team-a/api", b)
+		want := home.Usage{
+			Repositories: 2, Artifacts: 3, Tags: 4, Blobs: 6, Bytes: shared + own, SharedBlobs: 3, SharedBytes: shared, SeparateBytes: 2*shared + own,
+			Biggest: []home.RepositoryUsage{
+				{Name: "team-a/api", Artifacts: 2, Tags: 2, Bytes: shared + own, OwnBytes: own},
+				{Name: "library/app", Artifacts: 1, Tags: 2, Bytes: shared},
+			},
+		}
+		if u, err := f.Usage(ctx); err != nil || !reflect.DeepEqual(u, want) {
+			f.t.Errorf("%+v, want %+v, %v", u, want, err)
+		}
+	})
+}
+
 func TestListingsSayWhatReplicationNeeds(t *testing.T) {
 	each(t, func(f *fixture) {
 		ctx := f.t.Context()

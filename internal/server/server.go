@@ -274,12 +274,13 @@ func (s *server) openEmbedded(ctx context.Context, c Config, index *home.Index, 
 	if err != nil {
 		return homePart{}, err
 	}
+	files := &storageService{place: place}
 	return homePart{
 		home:     &homeRegistry{index: index, client: client, accounts: accounts, db: s.db, readOnly: settings.ReadOnly},
 		endpoint: func() replication.Endpoint { return homeEndpoint(c.ownURL) },
 		onEvent:  index.OnEvent,
 		api: api.Options{
-			Contents: s.home, Home: client, StorageProvider: storage.Driver, Volume: volume(storage), Storage: &storageService{place: place},
+			Contents: s.home, Home: client, StorageProvider: storage.Driver, Volume: volume(storage), Storage: files, Inspections: s.inspections(c, settings, files),
 		},
 	}, nil
 }

@@ -588,6 +588,46 @@ type ClientInterface interface {
 	// at the beginning if there is one and whenever it has changed, at most twice a second.
 	WatchStorage(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListStorageFscks performs a GET /storage/fsck (the `ListStorageFscks` operationId) request.
+	//
+	// The looks at the storage that are kept, the newest first. One at most goes on.
+	ListStorageFscks(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartStorageFsckWithBody performs a POST /storage/fsck (the `StartStorageFsck` operationId) request,
+	// with any type of body and a specified content type.
+	//
+	// Has the storage looked at in the background, and the registry goes on working: 409 while another look goes
+	// on. A look changes nothing, but for repair_links, which first writes anew the links whose content follows
+	// from their paths: that is refused in read-only mode, and while a storage migration goes on.
+	StartStorageFsckWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartStorageFsck performs a POST /storage/fsck (the `StartStorageFsck` operationId) request.
+	// Takes a body of the `application/json` content type.
+	//
+	// Has the storage looked at in the background, and the registry goes on working: 409 while another look goes
+	// on. A look changes nothing, but for repair_links, which first writes anew the links whose content follows
+	// from their paths: that is refused in read-only mode, and while a storage migration goes on.
+	StartStorageFsck(ctx context.Context, body StartStorageFsckJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WatchStorageFsck performs a GET /storage/fsck/events (the `WatchStorageFsck` operationId) request.
+	//
+	// Server-sent events, as those of /replication/events: "ready" comes first, "fsck" carries the newest
+	// StorageFsck as it is now.
+	WatchStorageFsck(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStorageFsck performs a GET /storage/fsck/{id} (the `GetStorageFsck` operationId) request.
+	GetStorageFsck(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListStorageFindings performs a GET /storage/fsck/{id}/findings (the `ListStorageFindings` operationId) request.
+	//
+	// What a look has found, so far if it goes on, the worst first.
+	ListStorageFindings(ctx context.Context, id ID, params *ListStorageFindingsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StopStorageFsck performs a PUT /storage/fsck/{id}/stop (the `StopStorageFsck` operationId) request.
+	//
+	// Ends a look that goes on. What it has mended stays so. It may be asked for in read-only mode.
+	StopStorageFsck(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetStorageMigration performs a GET /storage/migration (the `GetStorageMigration` operationId) request.
 	//
 	// The migration that goes on, or the last one; 404 if there was none.
@@ -669,6 +709,13 @@ type ClientInterface interface {
 	// may take a minute. What it stores it removes again. It changes nothing else, and may be asked for in
 	// read-only mode and while a migration goes on.
 	PreflightStorage(ctx context.Context, params *PreflightStorageParams, body PreflightStorageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStorageUsage performs a GET /storage/usage (the `GetStorageUsage` operationId) request.
+	//
+	// What the artifacts of all repositories take, added up from the index, and who shares what. What is stored
+	// besides, because no artifact needs it any more, the newest look at the storage says (/storage/fsck).
+	// 412 where a Harbor is home, which keeps its own.
+	GetStorageUsage(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetSystemInfo performs a GET /systeminfo (the `GetSystemInfo` operationId) request.
 	GetSystemInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2468,6 +2515,116 @@ func (c *Client) WatchStorage(ctx context.Context, reqEditors ...RequestEditorFn
 	return c.Client.Do(req)
 }
 
+// ListStorageFscks performs a GET /storage/fsck (the `ListStorageFscks` operationId) request.
+//
+// The looks at the storage that are kept, the newest first. One at most goes on.
+func (c *Client) ListStorageFscks(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListStorageFscksRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartStorageFsckWithBody performs a POST /storage/fsck (the `StartStorageFsck` operationId) request,
+// with any type of body and a specified content type.
+//
+// Has the storage looked at in the background, and the registry goes on working: 409 while another look goes
+// on. A look changes nothing, but for repair_links, which first writes anew the links whose content follows
+// from their paths: that is refused in read-only mode, and while a storage migration goes on.
+func (c *Client) StartStorageFsckWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartStorageFsckRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartStorageFsck performs a POST /storage/fsck (the `StartStorageFsck` operationId) request.
+// Takes a body of the `application/json` content type.
+//
+// Has the storage looked at in the background, and the registry goes on working: 409 while another look goes
+// on. A look changes nothing, but for repair_links, which first writes anew the links whose content follows
+// from their paths: that is refused in read-only mode, and while a storage migration goes on.
+func (c *Client) StartStorageFsck(ctx context.Context, body StartStorageFsckJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartStorageFsckRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WatchStorageFsck performs a GET /storage/fsck/events (the `WatchStorageFsck` operationId) request.
+//
+// Server-sent events, as those of /replication/events: "ready" comes first, "fsck" carries the newest
+// StorageFsck as it is now.
+func (c *Client) WatchStorageFsck(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWatchStorageFsckRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStorageFsck performs a GET /storage/fsck/{id} (the `GetStorageFsck` operationId) request.
+func (c *Client) GetStorageFsck(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStorageFsckRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListStorageFindings performs a GET /storage/fsck/{id}/findings (the `ListStorageFindings` operationId) request.
+//
+// What a look has found, so far if it goes on, the worst first.
+func (c *Client) ListStorageFindings(ctx context.Context, id ID, params *ListStorageFindingsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListStorageFindingsRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StopStorageFsck performs a PUT /storage/fsck/{id}/stop (the `StopStorageFsck` operationId) request.
+//
+// Ends a look that goes on. What it has mended stays so. It may be asked for in read-only mode.
+func (c *Client) StopStorageFsck(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStopStorageFsckRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetStorageMigration performs a GET /storage/migration (the `GetStorageMigration` operationId) request.
 //
 // The migration that goes on, or the last one; 404 if there was none.
@@ -2670,6 +2827,23 @@ func (c *Client) PreflightStorageWithBody(ctx context.Context, params *Preflight
 // read-only mode and while a migration goes on.
 func (c *Client) PreflightStorage(ctx context.Context, params *PreflightStorageParams, body PreflightStorageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPreflightStorageRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStorageUsage performs a GET /storage/usage (the `GetStorageUsage` operationId) request.
+//
+// What the artifacts of all repositories take, added up from the index, and who shares what. What is stored
+// besides, because no artifact needs it any more, the newest look at the storage says (/storage/fsck).
+// 412 where a Harbor is home, which keeps its own.
+func (c *Client) GetStorageUsage(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStorageUsageRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -8498,6 +8672,273 @@ func NewWatchStorageRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewListStorageFscksRequest constructs an http.Request for the ListStorageFscks method
+func NewListStorageFscksRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/storage/fsck")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewStartStorageFsckRequest calls the generic StartStorageFsck builder with application/json body
+func NewStartStorageFsckRequest(server string, body StartStorageFsckJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewStartStorageFsckRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewStartStorageFsckRequestWithBody constructs an http.Request for the StartStorageFsck method, with any body, and a specified content type
+func NewStartStorageFsckRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/storage/fsck")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewWatchStorageFsckRequest constructs an http.Request for the WatchStorageFsck method
+func NewWatchStorageFsckRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/storage/fsck/events")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetStorageFsckRequest constructs an http.Request for the GetStorageFsck method
+func NewGetStorageFsckRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/storage/fsck/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListStorageFindingsRequest constructs an http.Request for the ListStorageFindings method
+func NewListStorageFindingsRequest(server string, id ID, params *ListStorageFindingsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/storage/fsck/%s/findings", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Page != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page", *params.Page, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_size", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "severity", params.Severity, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "repository", params.Repository, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "repairable", params.Repairable, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewStopStorageFsckRequest constructs an http.Request for the StopStorageFsck method
+func NewStopStorageFsckRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/storage/fsck/%s/stop", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetStorageMigrationRequest constructs an http.Request for the GetStorageMigration method
 func NewGetStorageMigrationRequest(server string) (*http.Request, error) {
 	var err error
@@ -8826,6 +9267,33 @@ func NewPreflightStorageRequestWithBody(server string, params *PreflightStorageP
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetStorageUsageRequest constructs an http.Request for the GetStorageUsage method
+func NewGetStorageUsageRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/storage/usage")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -10141,6 +10609,58 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	WatchStorageWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*WatchStorageResponse, error)
 
+	// ListStorageFscksWithResponse performs a GET /storage/fsck (the `ListStorageFscks` operationId) request.
+	//
+	// The looks at the storage that are kept, the newest first. One at most goes on.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	ListStorageFscksWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListStorageFscksResponse, error)
+
+	// StartStorageFsckWithBodyWithResponse performs a POST /storage/fsck (the `StartStorageFsck` operationId) request,
+	// with any type of body and a specified content type.
+	//
+	// Has the storage looked at in the background, and the registry goes on working: 409 while another look goes
+	// on. A look changes nothing, but for repair_links, which first writes anew the links whose content follows
+	// from their paths: that is refused in read-only mode, and while a storage migration goes on.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	StartStorageFsckWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartStorageFsckResponse, error)
+
+	// StartStorageFsckWithResponse performs a POST /storage/fsck (the `StartStorageFsck` operationId) request.
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Has the storage looked at in the background, and the registry goes on working: 409 while another look goes
+	// on. A look changes nothing, but for repair_links, which first writes anew the links whose content follows
+	// from their paths: that is refused in read-only mode, and while a storage migration goes on.
+	StartStorageFsckWithResponse(ctx context.Context, body StartStorageFsckJSONRequestBody, reqEditors ...RequestEditorFn) (*StartStorageFsckResponse, error)
+
+	// WatchStorageFsckWithResponse performs a GET /storage/fsck/events (the `WatchStorageFsck` operationId) request.
+	//
+	// Server-sent events, as those of /replication/events: "ready" comes first, "fsck" carries the newest
+	// StorageFsck as it is now.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	WatchStorageFsckWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*WatchStorageFsckResponse, error)
+
+	// GetStorageFsckWithResponse performs a GET /storage/fsck/{id} (the `GetStorageFsck` operationId) request.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	GetStorageFsckWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetStorageFsckResponse, error)
+
+	// ListStorageFindingsWithResponse performs a GET /storage/fsck/{id}/findings (the `ListStorageFindings` operationId) request.
+	//
+	// What a look has found, so far if it goes on, the worst first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	ListStorageFindingsWithResponse(ctx context.Context, id ID, params *ListStorageFindingsParams, reqEditors ...RequestEditorFn) (*ListStorageFindingsResponse, error)
+
+	// StopStorageFsckWithResponse performs a PUT /storage/fsck/{id}/stop (the `StopStorageFsck` operationId) request.
+	//
+	// Ends a look that goes on. What it has mended stays so. It may be asked for in read-only mode.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	StopStorageFsckWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*StopStorageFsckResponse, error)
+
 	// GetStorageMigrationWithResponse performs a GET /storage/migration (the `GetStorageMigration` operationId) request.
 	//
 	// The migration that goes on, or the last one; 404 if there was none.
@@ -10242,6 +10762,15 @@ type ClientWithResponsesInterface interface {
 	// may take a minute. What it stores it removes again. It changes nothing else, and may be asked for in
 	// read-only mode and while a migration goes on.
 	PreflightStorageWithResponse(ctx context.Context, params *PreflightStorageParams, body PreflightStorageJSONRequestBody, reqEditors ...RequestEditorFn) (*PreflightStorageResponse, error)
+
+	// GetStorageUsageWithResponse performs a GET /storage/usage (the `GetStorageUsage` operationId) request.
+	//
+	// What the artifacts of all repositories take, added up from the index, and who shares what. What is stored
+	// besides, because no artifact needs it any more, the newest look at the storage says (/storage/fsck).
+	// 412 where a Harbor is home, which keeps its own.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	GetStorageUsageWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetStorageUsageResponse, error)
 
 	// GetSystemInfoWithResponse performs a GET /systeminfo (the `GetSystemInfo` operationId) request.
 	//
@@ -13742,6 +14271,213 @@ func (r WatchStorageResponse) ContentType() string {
 	return ""
 }
 
+type ListStorageFscksResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]StorageFsck
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r ListStorageFscksResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListStorageFscksResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListStorageFscksResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StartStorageFsckResponse201Headers the declared response headers of an HTTP 201 response for StartStorageFsck
+type StartStorageFsckResponse201Headers struct {
+	Location string
+}
+
+type StartStorageFsckResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *StartStorageFsckResponse201Headers
+}
+
+// Status returns HTTPResponse.Status
+func (r StartStorageFsckResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartStorageFsckResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartStorageFsckResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type WatchStorageFsckResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r WatchStorageFsckResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WatchStorageFsckResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WatchStorageFsckResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetStorageFsckResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StorageFsck
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStorageFsckResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStorageFsckResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStorageFsckResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListStorageFindingsResponse200Headers the declared response headers of an HTTP 200 response for ListStorageFindings
+type ListStorageFindingsResponse200Headers struct {
+	Link        *string
+	XTotalCount int64
+}
+
+type ListStorageFindingsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]StorageFsckFinding
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListStorageFindingsResponse200Headers
+}
+
+// Status returns HTTPResponse.Status
+func (r ListStorageFindingsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListStorageFindingsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListStorageFindingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type StopStorageFsckResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r StopStorageFsckResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StopStorageFsckResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StopStorageFsckResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetStorageMigrationResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -14071,6 +14807,39 @@ func (r PreflightStorageResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PreflightStorageResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetStorageUsageResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StorageUsage
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStorageUsageResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStorageUsageResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStorageUsageResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -15957,6 +16726,100 @@ func (c *ClientWithResponses) WatchStorageWithResponse(ctx context.Context, reqE
 	return ParseWatchStorageResponse(rsp)
 }
 
+// ListStorageFscksWithResponse performs a GET /storage/fsck (the `ListStorageFscks` operationId) request.
+//
+// The looks at the storage that are kept, the newest first. One at most goes on.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) ListStorageFscksWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListStorageFscksResponse, error) {
+	rsp, err := c.ListStorageFscks(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListStorageFscksResponse(rsp)
+}
+
+// StartStorageFsckWithBodyWithResponse performs a POST /storage/fsck (the `StartStorageFsck` operationId) request,
+// with any type of body and a specified content type.
+//
+// Has the storage looked at in the background, and the registry goes on working: 409 while another look goes
+// on. A look changes nothing, but for repair_links, which first writes anew the links whose content follows
+// from their paths: that is refused in read-only mode, and while a storage migration goes on.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) StartStorageFsckWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartStorageFsckResponse, error) {
+	rsp, err := c.StartStorageFsckWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartStorageFsckResponse(rsp)
+}
+
+// StartStorageFsckWithResponse performs a POST /storage/fsck (the `StartStorageFsck` operationId) request.
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Has the storage looked at in the background, and the registry goes on working: 409 while another look goes
+// on. A look changes nothing, but for repair_links, which first writes anew the links whose content follows
+// from their paths: that is refused in read-only mode, and while a storage migration goes on.
+func (c *ClientWithResponses) StartStorageFsckWithResponse(ctx context.Context, body StartStorageFsckJSONRequestBody, reqEditors ...RequestEditorFn) (*StartStorageFsckResponse, error) {
+	rsp, err := c.StartStorageFsck(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartStorageFsckResponse(rsp)
+}
+
+// WatchStorageFsckWithResponse performs a GET /storage/fsck/events (the `WatchStorageFsck` operationId) request.
+//
+// Server-sent events, as those of /replication/events: "ready" comes first, "fsck" carries the newest
+// StorageFsck as it is now.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) WatchStorageFsckWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*WatchStorageFsckResponse, error) {
+	rsp, err := c.WatchStorageFsck(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWatchStorageFsckResponse(rsp)
+}
+
+// GetStorageFsckWithResponse performs a GET /storage/fsck/{id} (the `GetStorageFsck` operationId) request.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) GetStorageFsckWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetStorageFsckResponse, error) {
+	rsp, err := c.GetStorageFsck(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStorageFsckResponse(rsp)
+}
+
+// ListStorageFindingsWithResponse performs a GET /storage/fsck/{id}/findings (the `ListStorageFindings` operationId) request.
+//
+// What a look has found, so far if it goes on, the worst first.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) ListStorageFindingsWithResponse(ctx context.Context, id ID, params *ListStorageFindingsParams, reqEditors ...RequestEditorFn) (*ListStorageFindingsResponse, error) {
+	rsp, err := c.ListStorageFindings(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListStorageFindingsResponse(rsp)
+}
+
+// StopStorageFsckWithResponse performs a PUT /storage/fsck/{id}/stop (the `StopStorageFsck` operationId) request.
+//
+// Ends a look that goes on. What it has mended stays so. It may be asked for in read-only mode.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) StopStorageFsckWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*StopStorageFsckResponse, error) {
+	rsp, err := c.StopStorageFsck(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStopStorageFsckResponse(rsp)
+}
+
 // GetStorageMigrationWithResponse performs a GET /storage/migration (the `GetStorageMigration` operationId) request.
 //
 // The migration that goes on, or the last one; 404 if there was none.
@@ -16135,6 +16998,21 @@ func (c *ClientWithResponses) PreflightStorageWithResponse(ctx context.Context, 
 		return nil, err
 	}
 	return ParsePreflightStorageResponse(rsp)
+}
+
+// GetStorageUsageWithResponse performs a GET /storage/usage (the `GetStorageUsage` operationId) request.
+//
+// What the artifacts of all repositories take, added up from the index, and who shares what. What is stored
+// besides, because no artifact needs it any more, the newest look at the storage says (/storage/fsck).
+// 412 where a Harbor is home, which keeps its own.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) GetStorageUsageWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetStorageUsageResponse, error) {
+	rsp, err := c.GetStorageUsage(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStorageUsageResponse(rsp)
 }
 
 // GetSystemInfoWithResponse performs a GET /systeminfo (the `GetSystemInfo` operationId) request.
@@ -19936,6 +20814,222 @@ func ParseWatchStorageResponse(rsp *http.Response) (*WatchStorageResponse, error
 	return response, nil
 }
 
+// ParseListStorageFscksResponse parses an HTTP response from a ListStorageFscksWithResponse call
+func ParseListStorageFscksResponse(rsp *http.Response) (*ListStorageFscksResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListStorageFscksResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []StorageFsck
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseStartStorageFsckResponse parses an HTTP response from a StartStorageFsckWithResponse call
+func ParseStartStorageFsckResponse(rsp *http.Response) (*StartStorageFsckResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartStorageFsckResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers StartStorageFsckResponse201Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseWatchStorageFsckResponse parses an HTTP response from a WatchStorageFsckWithResponse call
+func ParseWatchStorageFsckResponse(rsp *http.Response) (*WatchStorageFsckResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WatchStorageFsckResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetStorageFsckResponse parses an HTTP response from a GetStorageFsckWithResponse call
+func ParseGetStorageFsckResponse(rsp *http.Response) (*GetStorageFsckResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStorageFsckResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StorageFsck
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListStorageFindingsResponse parses an HTTP response from a ListStorageFindingsWithResponse call
+func ParseListStorageFindingsResponse(rsp *http.Response) (*ListStorageFindingsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListStorageFindingsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []StorageFsckFinding
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListStorageFindingsResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		if values := rsp.Header.Values("X-Total-Count"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Total-Count", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.XTotalCount = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStopStorageFsckResponse parses an HTTP response from a StopStorageFsckWithResponse call
+func ParseStopStorageFsckResponse(rsp *http.Response) (*StopStorageFsckResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StopStorageFsckResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseGetStorageMigrationResponse parses an HTTP response from a GetStorageMigrationWithResponse call
 func ParseGetStorageMigrationResponse(rsp *http.Response) (*GetStorageMigrationResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -20258,6 +21352,39 @@ func ParsePreflightStorageResponse(rsp *http.Response) (*PreflightStorageRespons
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest StoragePreflight
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetStorageUsageResponse parses an HTTP response from a GetStorageUsageWithResponse call
+func ParseGetStorageUsageResponse(rsp *http.Response) (*GetStorageUsageResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStorageUsageResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StorageUsage
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -1362,6 +1362,153 @@ type StorageFinding struct {
 	Reason string `json:"reason"`
 }
 
+// StorageFsck defines model for StorageFsck.
+type StorageFsck struct {
+	CreationTime Time `json:"creation_time"`
+	Deep         bool `json:"deep"`
+	EndTime      Time `json:"end_time"`
+
+	// Error Why it has failed
+	Error string `json:"error,omitempty"`
+	ID    int64  `json:"id"`
+
+	// Operator Who has asked for it
+	Operator    string              `json:"operator"`
+	Progress    StorageFsckProgress `json:"progress"`
+	RepairLinks bool                `json:"repair_links"`
+	Report      *StorageFsckReport  `json:"report,omitempty"`
+
+	// StartTime Of the last beginning: one that the end of a server has cut off begins anew
+	StartTime Time `json:"start_time"`
+
+	// Status waiting, running, succeeded (whatever it has found), failed or stopped
+	Status string `json:"status"`
+}
+
+// StorageFsckFinding defines model for StorageFsckFinding.
+type StorageFsckFinding struct {
+	// Detail What exactly was found
+	Detail string `json:"detail,omitempty"`
+
+	// Digest Of the blob or manifest that it is about
+	Digest string `json:"digest,omitempty"`
+
+	// Kind Such as missing-blob; the words are stable
+	Kind string `json:"kind"`
+
+	// Manifest The digest of the manifest that needs it, or that is it
+	Manifest string `json:"manifest,omitempty"`
+
+	// Message What is wrong, what that means and what to do
+	Message string `json:"message"`
+
+	// Path Of the file that is wrong or missing
+	Path       string `json:"path,omitempty"`
+	Repairable bool   `json:"repairable"`
+	Repository string `json:"repository,omitempty"`
+
+	// Severity broken, damaged, note or mended
+	Severity string `json:"severity"`
+	Tag      string `json:"tag,omitempty"`
+
+	// Target Where a link leads that was mended
+	Target string `json:"target,omitempty"`
+
+	// Unneeded No artifact needs the file
+	Unneeded bool `json:"unneeded,omitempty"`
+}
+
+// StorageFsckProgress defines model for StorageFsckProgress.
+type StorageFsckProgress struct {
+	Blobs int64 `json:"blobs"`
+
+	// Bytes Of the blobs that were found so far
+	Bytes       int64 `json:"bytes"`
+	Damage      int64 `json:"damage"`
+	HashedBytes int64 `json:"hashed_bytes"`
+	Links       int64 `json:"links"`
+	Manifests   int64 `json:"manifests"`
+
+	// Repairing Links are being mended; the look follows
+	Repairing    bool  `json:"repairing"`
+	Repositories int64 `json:"repositories"`
+	Tags         int64 `json:"tags"`
+}
+
+// StorageFsckReport defines model for StorageFsckReport.
+type StorageFsckReport struct {
+	// Blobs Manifests included
+	Blobs int64 `json:"blobs"`
+
+	// Broken Findings: an artifact cannot be pulled, and the storage has nothing to mend it with
+	Broken int64 `json:"broken"`
+
+	// BrokenManifests That cannot be pulled with all they need
+	BrokenManifests int64 `json:"broken_manifests"`
+
+	// Bytes Of all blobs
+	Bytes int64 `json:"bytes"`
+
+	// Clean Everything was seen, and nothing but notes was found
+	Clean bool `json:"clean"`
+
+	// Damaged Findings: a file is wrong, but it can be mended, or no artifact needs it
+	Damaged int64 `json:"damaged"`
+
+	// Findings How many there were
+	Findings int64 `json:"findings"`
+
+	// FindingsKept How many of them can be listed
+	FindingsKept int64 `json:"findings_kept"`
+
+	// Foreign Files that no registry writes
+	Foreign     int64 `json:"foreign"`
+	HashedBytes int64 `json:"hashed_bytes"`
+
+	// Incomplete Something could not be read, so that there may be more
+	Incomplete bool `json:"incomplete"`
+
+	// Junk Left-over files
+	Junk int64 `json:"junk"`
+
+	// Kinds How often each kind was found
+	Kinds     map[string]int64 `json:"kinds"`
+	Links     int64            `json:"links"`
+	Manifests int64            `json:"manifests"`
+
+	// Mended Links that were mended before
+	Mended int64 `json:"mended"`
+
+	// Notes Findings: nothing is wrong with any artifact
+	Notes int64 `json:"notes"`
+
+	// Repairable Findings that repair_links mends
+	Repairable   int64   `json:"repairable"`
+	Repositories int64   `json:"repositories"`
+	Seconds      float64 `json:"seconds"`
+	Tags         int64   `json:"tags"`
+
+	// Tree Where the storage is
+	Tree string `json:"tree"`
+
+	// Unneeded Blobs that no manifest needs
+	Unneeded      int64 `json:"unneeded"`
+	UnneededBytes int64 `json:"unneeded_bytes"`
+	UploadBytes   int64 `json:"upload_bytes"`
+
+	// Uploads That go on or were left
+	Uploads int64 `json:"uploads"`
+}
+
+// StorageFsckStart defines model for StorageFsckStart.
+type StorageFsckStart struct {
+	// Deep Read every blob and hash it
+	Deep bool `json:"deep,omitempty"`
+
+	// RepairLinks First write anew the links that are wrong and whose content follows from their paths, and tags of which only one manifest is left
+	RepairLinks bool `json:"repair_links,omitempty"`
+}
+
 // StorageMigration defines model for StorageMigration.
 type StorageMigration struct {
 	// Actions What can be asked for now: pause, resume, cutover, cancel, rollback, finish
@@ -1567,6 +1714,43 @@ type StorageRates struct {
 	BytesPerSecond    float64 `json:"bytes_per_second"`
 	LatencySeconds    float64 `json:"latency_seconds"`
 	RequestsPerSecond float64 `json:"requests_per_second"`
+}
+
+// StorageRepository defines model for StorageRepository.
+type StorageRepository struct {
+	Artifacts int64 `json:"artifacts"`
+
+	// Bytes What its artifacts need
+	Bytes int64  `json:"bytes"`
+	Name  string `json:"name"`
+
+	// OwnBytes Of them what no other repository needs: what becomes free without it
+	OwnBytes int64 `json:"own_bytes"`
+	Tags     int64 `json:"tags"`
+}
+
+// StorageUsage defines model for StorageUsage.
+type StorageUsage struct {
+	// Artifacts Manifests, children of indexes and accessories included
+	Artifacts int64 `json:"artifacts"`
+
+	// Biggest Twenty repositories at most, the biggest first
+	Biggest []StorageRepository `json:"biggest"`
+
+	// Blobs Different ones, manifests included
+	Blobs int64 `json:"blobs"`
+
+	// Bytes What they take
+	Bytes        int64 `json:"bytes"`
+	Repositories int64 `json:"repositories"`
+
+	// SeparateBytes What they would take if each repository kept its own copy
+	SeparateBytes int64 `json:"separate_bytes"`
+
+	// SharedBlobs That several repositories need
+	SharedBlobs int64 `json:"shared_blobs"`
+	SharedBytes int64 `json:"shared_bytes"`
+	Tags        int64 `json:"tags"`
 }
 
 // StorageWindow defines model for StorageWindow.
@@ -2166,6 +2350,26 @@ type SearchParams struct {
 	Q string `form:"q" json:"q"`
 }
 
+// ListStorageFindingsParams defines parameters for ListStorageFindings.
+type ListStorageFindingsParams struct {
+	Page *Page `form:"page,omitempty" json:"page,omitempty"`
+
+	// PageSize 0 is everything
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Severity broken, damaged, note or mended; several with commas between
+	Severity string `form:"severity,omitempty" json:"severity,omitempty"`
+
+	// Kind Such as missing-blob
+	Kind string `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Repository A part of the repository's name
+	Repository string `form:"repository,omitempty" json:"repository,omitempty"`
+
+	// Repairable Only what repair_links mends
+	Repairable bool `form:"repairable,omitempty" json:"repairable,omitempty"`
+}
+
 // PreflightStorageParams defines parameters for PreflightStorage.
 type PreflightStorageParams struct {
 	// Rates Measure requests and bytes a second too
@@ -2274,6 +2478,9 @@ type RefreshSecJSONRequestBody = RobotSec
 
 // UpdateRobotJSONRequestBody defines body for UpdateRobot for application/json ContentType.
 type UpdateRobotJSONRequestBody = Robot
+
+// StartStorageFsckJSONRequestBody defines body for StartStorageFsck for application/json ContentType.
+type StartStorageFsckJSONRequestBody = StorageFsckStart
 
 // StartStorageMigrationJSONRequestBody defines body for StartStorageMigration for application/json ContentType.
 type StartStorageMigrationJSONRequestBody = StorageMigrationStart
@@ -2596,6 +2803,24 @@ type ServerInterface interface {
 	// (GET /storage/events)
 	WatchStorage(w http.ResponseWriter, r *http.Request)
 
+	// (GET /storage/fsck)
+	ListStorageFscks(w http.ResponseWriter, r *http.Request)
+
+	// (POST /storage/fsck)
+	StartStorageFsck(w http.ResponseWriter, r *http.Request)
+
+	// (GET /storage/fsck/events)
+	WatchStorageFsck(w http.ResponseWriter, r *http.Request)
+
+	// (GET /storage/fsck/{id})
+	GetStorageFsck(w http.ResponseWriter, r *http.Request, id ID)
+
+	// (GET /storage/fsck/{id}/findings)
+	ListStorageFindings(w http.ResponseWriter, r *http.Request, id ID, params ListStorageFindingsParams)
+
+	// (PUT /storage/fsck/{id}/stop)
+	StopStorageFsck(w http.ResponseWriter, r *http.Request, id ID)
+
 	// (GET /storage/migration)
 	GetStorageMigration(w http.ResponseWriter, r *http.Request)
 
@@ -2625,6 +2850,9 @@ type ServerInterface interface {
 
 	// (POST /storage/preflight)
 	PreflightStorage(w http.ResponseWriter, r *http.Request, params PreflightStorageParams)
+
+	// (GET /storage/usage)
+	GetStorageUsage(w http.ResponseWriter, r *http.Request)
 
 	// (GET /systeminfo)
 	GetSystemInfo(w http.ResponseWriter, r *http.Request)
@@ -7282,6 +7510,207 @@ func (siw *ServerInterfaceWrapper) WatchStorage(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// ListStorageFscks operation middleware
+func (siw *ServerInterfaceWrapper) ListStorageFscks(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListStorageFscks(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// StartStorageFsck operation middleware
+func (siw *ServerInterfaceWrapper) StartStorageFsck(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.StartStorageFsck(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// WatchStorageFsck operation middleware
+func (siw *ServerInterfaceWrapper) WatchStorageFsck(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.WatchStorageFsck(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetStorageFsck operation middleware
+func (siw *ServerInterfaceWrapper) GetStorageFsck(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetStorageFsck(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListStorageFindings operation middleware
+func (siw *ServerInterfaceWrapper) ListStorageFindings(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListStorageFindingsParams
+
+	// ------------- Optional query parameter "page" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "page"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "page", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "page_size" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_size", r.URL.Query(), &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "page_size"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "page_size", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "severity" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "severity", r.URL.Query(), &params.Severity, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "severity"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "severity", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", r.URL.Query(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "kind"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "kind", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "repository" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "repository", r.URL.Query(), &params.Repository, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "repository"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "repository", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "repairable" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "repairable", r.URL.Query(), &params.Repairable, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "repairable"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "repairable", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListStorageFindings(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// StopStorageFsck operation middleware
+func (siw *ServerInterfaceWrapper) StopStorageFsck(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.StopStorageFsck(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetStorageMigration operation middleware
 func (siw *ServerInterfaceWrapper) GetStorageMigration(w http.ResponseWriter, r *http.Request) {
 
@@ -7432,6 +7861,20 @@ func (siw *ServerInterfaceWrapper) PreflightStorage(w http.ResponseWriter, r *ht
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.PreflightStorage(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetStorageUsage operation middleware
+func (siw *ServerInterfaceWrapper) GetStorageUsage(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetStorageUsage(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -8037,6 +8480,12 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/statistics", wrapper.GetStatistic)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/storage", wrapper.GetStorage)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/storage/events", wrapper.WatchStorage)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/storage/fsck", wrapper.ListStorageFscks)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/storage/fsck", wrapper.StartStorageFsck)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/storage/fsck/events", wrapper.WatchStorageFsck)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/storage/fsck/{id}", wrapper.GetStorageFsck)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/storage/fsck/{id}/findings", wrapper.ListStorageFindings)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/storage/fsck/{id}/stop", wrapper.StopStorageFsck)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/storage/migration", wrapper.GetStorageMigration)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/storage/migration", wrapper.StartStorageMigration)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/storage/migration/cancel", wrapper.CancelStorageMigration)
@@ -8047,6 +8496,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/storage/migration/rollback", wrapper.RollBackStorageMigration)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/storage/preflight", wrapper.GetStoragePreflight)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/storage/preflight", wrapper.PreflightStorage)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/storage/usage", wrapper.GetStorageUsage)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/systeminfo", wrapper.GetSystemInfo)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/systeminfo/getcert", wrapper.GetCert)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/systeminfo/volumes", wrapper.GetVolumes)
@@ -12257,6 +12707,274 @@ func (response WatchStoragedefaultJSONResponse) VisitWatchStorageResponse(w http
 	return err
 }
 
+type ListStorageFscksRequestObject struct {
+}
+
+type ListStorageFscksResponseObject interface {
+	VisitListStorageFscksResponse(w http.ResponseWriter) error
+}
+
+type ListStorageFscks200JSONResponse []StorageFsck
+
+func (response ListStorageFscks200JSONResponse) VisitListStorageFscksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListStorageFscksdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response ListStorageFscksdefaultJSONResponse) VisitListStorageFscksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartStorageFsckRequestObject struct {
+	Body *StartStorageFsckJSONRequestBody
+}
+
+type StartStorageFsckResponseObject interface {
+	VisitStartStorageFsckResponse(w http.ResponseWriter) error
+}
+
+type StartStorageFsck201ResponseHeaders struct {
+	Location string
+}
+
+type StartStorageFsck201Response struct {
+	Headers StartStorageFsck201ResponseHeaders
+}
+
+func (response StartStorageFsck201Response) VisitStartStorageFsckResponse(w http.ResponseWriter) error {
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	return nil
+}
+
+type StartStorageFsckdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response StartStorageFsckdefaultJSONResponse) VisitStartStorageFsckResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WatchStorageFsckRequestObject struct {
+}
+
+type WatchStorageFsckResponseObject interface {
+	VisitWatchStorageFsckResponse(w http.ResponseWriter) error
+}
+
+type WatchStorageFsck200TextEventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response WatchStorageFsck200TextEventStreamResponse) VisitWatchStorageFsckResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type WatchStorageFsckdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response WatchStorageFsckdefaultJSONResponse) VisitWatchStorageFsckResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStorageFsckRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type GetStorageFsckResponseObject interface {
+	VisitGetStorageFsckResponse(w http.ResponseWriter) error
+}
+
+type GetStorageFsck200JSONResponse StorageFsck
+
+func (response GetStorageFsck200JSONResponse) VisitGetStorageFsckResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStorageFsckdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response GetStorageFsckdefaultJSONResponse) VisitGetStorageFsckResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListStorageFindingsRequestObject struct {
+	ID     ID `json:"id"`
+	Params ListStorageFindingsParams
+}
+
+type ListStorageFindingsResponseObject interface {
+	VisitListStorageFindingsResponse(w http.ResponseWriter) error
+}
+
+type ListStorageFindings200ResponseHeaders struct {
+	Link        *string
+	XTotalCount int64
+}
+
+type ListStorageFindings200JSONResponse struct {
+	Body    []StorageFsckFinding
+	Headers ListStorageFindings200ResponseHeaders
+}
+
+func (response ListStorageFindings200JSONResponse) VisitListStorageFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.Header().Set("X-Total-Count", fmt.Sprint(response.Headers.XTotalCount))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListStorageFindingsdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response ListStorageFindingsdefaultJSONResponse) VisitListStorageFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StopStorageFsckRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type StopStorageFsckResponseObject interface {
+	VisitStopStorageFsckResponse(w http.ResponseWriter) error
+}
+
+type StopStorageFsck200Response struct {
+}
+
+func (response StopStorageFsck200Response) VisitStopStorageFsckResponse(w http.ResponseWriter) error {
+	w.WriteHeader(200)
+	return nil
+}
+
+type StopStorageFsckdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response StopStorageFsckdefaultJSONResponse) VisitStopStorageFsckResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetStorageMigrationRequestObject struct {
 }
 
@@ -12624,6 +13342,44 @@ type PreflightStoragedefaultJSONResponse struct {
 }
 
 func (response PreflightStoragedefaultJSONResponse) VisitPreflightStorageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStorageUsageRequestObject struct {
+}
+
+type GetStorageUsageResponseObject interface {
+	VisitGetStorageUsageResponse(w http.ResponseWriter) error
+}
+
+type GetStorageUsage200JSONResponse StorageUsage
+
+func (response GetStorageUsage200JSONResponse) VisitGetStorageUsageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStorageUsagedefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response GetStorageUsagedefaultJSONResponse) VisitGetStorageUsageResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -13441,6 +14197,24 @@ type StrictServerInterface interface {
 	// (GET /storage/events)
 	WatchStorage(ctx context.Context, request WatchStorageRequestObject) (WatchStorageResponseObject, error)
 
+	// (GET /storage/fsck)
+	ListStorageFscks(ctx context.Context, request ListStorageFscksRequestObject) (ListStorageFscksResponseObject, error)
+
+	// (POST /storage/fsck)
+	StartStorageFsck(ctx context.Context, request StartStorageFsckRequestObject) (StartStorageFsckResponseObject, error)
+
+	// (GET /storage/fsck/events)
+	WatchStorageFsck(ctx context.Context, request WatchStorageFsckRequestObject) (WatchStorageFsckResponseObject, error)
+
+	// (GET /storage/fsck/{id})
+	GetStorageFsck(ctx context.Context, request GetStorageFsckRequestObject) (GetStorageFsckResponseObject, error)
+
+	// (GET /storage/fsck/{id}/findings)
+	ListStorageFindings(ctx context.Context, request ListStorageFindingsRequestObject) (ListStorageFindingsResponseObject, error)
+
+	// (PUT /storage/fsck/{id}/stop)
+	StopStorageFsck(ctx context.Context, request StopStorageFsckRequestObject) (StopStorageFsckResponseObject, error)
+
 	// (GET /storage/migration)
 	GetStorageMigration(ctx context.Context, request GetStorageMigrationRequestObject) (GetStorageMigrationResponseObject, error)
 
@@ -13470,6 +14244,9 @@ type StrictServerInterface interface {
 
 	// (POST /storage/preflight)
 	PreflightStorage(ctx context.Context, request PreflightStorageRequestObject) (PreflightStorageResponseObject, error)
+
+	// (GET /storage/usage)
+	GetStorageUsage(ctx context.Context, request GetStorageUsageRequestObject) (GetStorageUsageResponseObject, error)
 
 	// (GET /systeminfo)
 	GetSystemInfo(ctx context.Context, request GetSystemInfoRequestObject) (GetSystemInfoResponseObject, error)
@@ -16314,6 +17091,164 @@ func (sh *strictHandler) WatchStorage(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// ListStorageFscks operation middleware
+func (sh *strictHandler) ListStorageFscks(w http.ResponseWriter, r *http.Request) {
+	var request ListStorageFscksRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListStorageFscks(ctx, request.(ListStorageFscksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListStorageFscks")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListStorageFscksResponseObject); ok {
+		if err := validResponse.VisitListStorageFscksResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// StartStorageFsck operation middleware
+func (sh *strictHandler) StartStorageFsck(w http.ResponseWriter, r *http.Request) {
+	var request StartStorageFsckRequestObject
+
+	var body StartStorageFsckJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.StartStorageFsck(ctx, request.(StartStorageFsckRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartStorageFsck")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(StartStorageFsckResponseObject); ok {
+		if err := validResponse.VisitStartStorageFsckResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// WatchStorageFsck operation middleware
+func (sh *strictHandler) WatchStorageFsck(w http.ResponseWriter, r *http.Request) {
+	var request WatchStorageFsckRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.WatchStorageFsck(ctx, request.(WatchStorageFsckRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WatchStorageFsck")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(WatchStorageFsckResponseObject); ok {
+		if err := validResponse.VisitWatchStorageFsckResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetStorageFsck operation middleware
+func (sh *strictHandler) GetStorageFsck(w http.ResponseWriter, r *http.Request, id ID) {
+	var request GetStorageFsckRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetStorageFsck(ctx, request.(GetStorageFsckRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetStorageFsck")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetStorageFsckResponseObject); ok {
+		if err := validResponse.VisitGetStorageFsckResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListStorageFindings operation middleware
+func (sh *strictHandler) ListStorageFindings(w http.ResponseWriter, r *http.Request, id ID, params ListStorageFindingsParams) {
+	var request ListStorageFindingsRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListStorageFindings(ctx, request.(ListStorageFindingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListStorageFindings")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListStorageFindingsResponseObject); ok {
+		if err := validResponse.VisitListStorageFindingsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// StopStorageFsck operation middleware
+func (sh *strictHandler) StopStorageFsck(w http.ResponseWriter, r *http.Request, id ID) {
+	var request StopStorageFsckRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.StopStorageFsck(ctx, request.(StopStorageFsckRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StopStorageFsck")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(StopStorageFsckResponseObject); ok {
+		if err := validResponse.VisitStopStorageFsckResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetStorageMigration operation middleware
 func (sh *strictHandler) GetStorageMigration(w http.ResponseWriter, r *http.Request) {
 	var request GetStorageMigrationRequestObject
@@ -16573,6 +17508,30 @@ func (sh *strictHandler) PreflightStorage(w http.ResponseWriter, r *http.Request
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(PreflightStorageResponseObject); ok {
 		if err := validResponse.VisitPreflightStorageResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetStorageUsage operation middleware
+func (sh *strictHandler) GetStorageUsage(w http.ResponseWriter, r *http.Request) {
+	var request GetStorageUsageRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetStorageUsage(ctx, request.(GetStorageUsageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetStorageUsage")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetStorageUsageResponseObject); ok {
+		if err := validResponse.VisitGetStorageUsageResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
