@@ -54,7 +54,7 @@ given the new storage. Going back is "copy" and "check" the other way round.
 			}
 		},
 	}
-	cmd.AddCommand(a.migrateDiscoverCommand(), a.migrateAssessCommand(), a.migratePreflightCommand(), a.migrateCopyCommand(), a.migrateCheckCommand(), a.migrateFsckCommand())
+	cmd.AddCommand(a.migrateDiscoverCommand(), a.migrateManifestsCommand(), a.migrateAssessCommand(), a.migratePreflightCommand(), a.migrateCopyCommand(), a.migrateCheckCommand(), a.migrateFsckCommand())
 	return a.family(cmd)
 }
 
@@ -64,6 +64,7 @@ type migrateFlags struct {
 	includes, excludes []string
 	concurrency        int
 	quiet              bool
+	report             string
 	output             string
 }
 
@@ -71,6 +72,7 @@ func (f *migrateFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.IntVar(&f.concurrency, "concurrency", migration.DefaultConcurrency, "most objects on their way at a time; how many really are adapts to the store")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress")
+	flags.StringVar(&f.report, "report", "", "`file` that the report is written to as well, as JSON; in a pod /dev/termination-log keeps it with the pod")
 	outputFlag(cmd, &f.output, "text", "json", "jsonl")
 	flags.Lookup("output").Usage = "text; json: one document at the end; jsonl: a line for each event, with progress"
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ import (
 // people, one JSON document, or a JSON line for each event.
 type migrateOutput struct {
 	format string
+	report string // file, or ""
 	live   *term.Live
 
 	mu      sync.Mutex
@@ -32,7 +34,7 @@ type migrateOutput struct {
 
 // newMigrateOutput starts to show line, or to write counts once a second.
 func (a *app) newMigrateOutput(f migrateFlags, line func() string, counts func() any) *migrateOutput {
-	o := &migrateOutput{format: f.output, out: bufio.NewWriter(a.Stdout), stop: make(chan struct{})}
+	o := &migrateOutput{format: f.output, report: f.report, out: bufio.NewWriter(a.Stdout), stop: make(chan struct{})}
 	o.live = a.screen.NewLive(f.quiet || f.output == "jsonl", line)
 	if f.output == "jsonl" && !f.quiet {
 		o.ticking.Go(func() {
@@ -120,6 +122,9 @@ func (o *migrateOutput) end(failed error, report any, text func(w io.Writer)) er
 	if failed != nil {
 		summary.Error = failed.Error()
 	}
+	if o.report != "" {
+		o.keep(writeReport(o.report, summary))
+	}
 	switch o.format {
 	case "text":
 		if failed == nil {
@@ -145,6 +150,19 @@ func (o *migrateOutput) end(failed error, report any, text func(w io.Writer)) er
 	}
 	if o.err != nil {
 		return fmt.Errorf("write results: %w", o.err)
+	}
+	return nil
+}
+
+// writeReport writes a report into a file as it stands: in a pod it is one that the
+// node has made, and that cannot be replaced.
+func writeReport(path string, summary any) error {
+	text, err := json.Marshal(summary)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
+		return fmt.Errorf("--report: %w", err)
 	}
 	return nil
 }

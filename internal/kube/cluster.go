@@ -73,6 +73,7 @@ var (
 	configMaps   = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 	secrets      = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 	claims       = schema.GroupVersionResource{Version: "v1", Resource: "persistentvolumeclaims"}
+	jobs         = schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}
 	volumes      = schema.GroupVersionResource{Version: "v1", Resource: "persistentvolumes"}
 	alaudaHarbor = schema.GroupVersionResource{Group: "operator.alaudadevops.io", Version: "v1alpha1", Resource: "harbors"}
 	cluster      = schema.GroupVersionResource{Group: "goharbor.io", Version: "v1beta1", Resource: "harborclusters"}

@@ -24,7 +24,10 @@ func (c *Cluster) lookAtRegistry(ctx context.Context, r *Release, d *deployment)
 	r.FullName = strings.TrimSuffix(d.Metadata.Name, "-registry")
 	r.Registry = Registry{
 		Deployment: d.Metadata.Name, Image: registry.Image, Strategy: cmp.Or(d.Spec.Strategy.Type, "RollingUpdate"), Replicas: 1,
-		tolerations: spec.Tolerations, pullSecrets: spec.ImagePullSecrets,
+		selector: map[string]any{}, tolerations: spec.Tolerations, pullSecrets: spec.ImagePullSecrets,
+	}
+	for label, value := range d.Spec.Selector.MatchLabels {
+		r.Registry.selector[label] = value
 	}
 	if d.Spec.Replicas != nil {
 		r.Registry.Replicas = *d.Spec.Replicas

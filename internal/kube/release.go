@@ -69,6 +69,7 @@ type Registry struct {
 	Strategy   string   `json:"strategy,omitempty"`
 	Nodes      []string `json:"nodes,omitempty"` // that its pods run on
 
+	selector                 map[string]any // of its pods
 	tolerations, pullSecrets []any
 }
 

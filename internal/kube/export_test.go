@@ -1,0 +1,13 @@
+package kube
+
+import "testing"
+
+// HarborInCluster makes a namespace with the Harbor of the fixture that runs, for tests
+// of what stands above this package. It returns the kubeconfig and the namespace.
+func HarborInCluster(t *testing.T) (kubeconfig, namespace string) {
+	t.Helper()
+	w := newWorld(t, "alauda")
+	w.run("harbor-registry", "node-a")
+	w.bound("harbor-registry")
+	return w.kubeconfig, w.Namespace
+}
