@@ -52,10 +52,11 @@ export function App({ first }: { first: Tongue }) {
   return (
     <TongueContext value={tongue}>
       <ConfigProvider locale={tongue.widgets} theme={themeOf(dark)} csp={{ nonce }} button={{ autoInsertSpace: false }}>
-        <Widgets className="app" message={{ maxCount: 3 }}>
-          <QueryClientProvider client={client}>
-            <Crash>
-              <BrowserRouter>
+        {/* Messages and questions have links and read what was asked for: they stand within all of it. */}
+        <QueryClientProvider client={client}>
+          <BrowserRouter>
+            <Widgets className="app" message={{ maxCount: 3 }}>
+              <Crash>
                 <Suspense fallback={<Loading />}>
                   <Routes>
                     <Route path="/account/sign-in" element={<SignInPage />} />
@@ -77,10 +78,10 @@ export function App({ first }: { first: Tongue }) {
                     </Route>
                   </Routes>
                 </Suspense>
-              </BrowserRouter>
-            </Crash>
-          </QueryClientProvider>
-        </Widgets>
+              </Crash>
+            </Widgets>
+          </BrowserRouter>
+        </QueryClientProvider>
       </ConfigProvider>
     </TongueContext>
   );
