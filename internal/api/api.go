@@ -47,6 +47,8 @@ type Replication interface {
 	Plan(ctx context.Context, p replication.Policy, bytes bool) (iter.Seq2[replication.PlanLine, error], error)
 	KeepPlan(ctx context.Context, policy int64, bytes bool) (iter.Seq2[replication.PlanLine, error], error)
 
+	Numbers(ctx context.Context) (replication.Numbers, error)
+	Hours(ctx context.Context, hours int) ([]replication.HourNumbers, error)
 	ListExecutions(ctx context.Context, f replication.ExecutionFilter, q store.ListQuery) ([]replication.Execution, int64, error)
 	GetExecution(ctx context.Context, id int64) (replication.Execution, error)
 	Start(ctx context.Context, policyID int64, trigger replication.Trigger) (int64, error)

@@ -147,7 +147,7 @@ func (s *stock) replication(ctx context.Context, n *numbers) error {
 		}
 		n.gauge(descRule, truth(r.Enabled), r.Name, string(r.Trigger))
 		n.time(descVerified, r.Verified, r.Name)
-		n.gauge(descHeld, truth(r.Held), r.Name)
+		n.gauge(descHeld, truth(r.Held != 0), r.Name)
 		for _, d := range r.Destinations {
 			n.gauge(descLag, max(0, d.Lag.Seconds()), r.Name, d.Name)
 			n.gauge(descFailing, truth(d.Failing), r.Name, d.Name)

@@ -17,22 +17,26 @@ type Numbers struct {
 
 // RuleNumbers are those of one rule.
 type RuleNumbers struct {
+	ID           int64
 	Name         string
 	Enabled      bool
 	Trigger      rule.TriggerType
 	Verified     time.Time // end of the last verification; zero: there was none
-	Held         bool      // an execution of it waits to be released
+	Held         int64     // the execution of it that waits to be released; 0: none does
 	Destinations []DestinationNumbers
 }
 
 // DestinationNumbers are those of a rule at one of its destinations.
 type DestinationNumbers struct {
+	ID   int64
 	Name string
 	// Lag is how long the oldest event has been waiting that the destination does not
 	// show yet; 0: none waits.
 	Lag        time.Duration
 	Unfinished map[Status]int64 // tasks that are not done; Failed ones are tried again
 	Failing    bool             // see announce.go
+	Reason     string           // why it fails
+	Since      time.Time        // when it began to fail, or recovered
 	Success    time.Time        // end of the last execution that succeeded there; zero: none did
 }
 
@@ -71,13 +75,13 @@ func (s *Service) Numbers(ctx context.Context) (Numbers, error) {
 		return n, fmt.Errorf("list replication policies: %w", err)
 	}
 	for _, p := range policies {
-		r := RuleNumbers{Name: p.Name, Enabled: p.Enabled, Trigger: p.Trigger, Verified: verified[p.ID], Held: held[p.ID]}
+		r := RuleNumbers{ID: p.ID, Name: p.Name, Enabled: p.Enabled, Trigger: p.Trigger, Verified: verified[p.ID], Held: held[p.ID]}
 		for _, e := range p.Destinations() {
 			var d DestinationNumbers
 			if known := at[pair{p.ID, e.ID}]; known != nil {
 				d = *known
 			}
-			d.Name = names[e.ID]
+			d.ID, d.Name = e.ID, names[e.ID]
 			d.Failing = d.Failing && p.Enabled // what nobody wants to work fails at nothing
 			r.Destinations = append(r.Destinations, d)
 		}
@@ -86,16 +90,17 @@ func (s *Service) Numbers(ctx context.Context) (Numbers, error) {
 	return n, nil
 }
 
-// held returns the rules of which an execution waits to be released.
-func (s *Service) held(ctx context.Context) (map[int64]bool, error) {
-	rows, err := s.o.DB.QueryContext(ctx, `SELECT policy_id FROM executions WHERE hold <> '' AND status = 'InProgress'`)
+// held returns, by rule, the executions that wait to be released.
+func (s *Service) held(ctx context.Context) (map[int64]int64, error) {
+	rows, err := s.o.DB.QueryContext(ctx, `SELECT policy_id, id FROM executions WHERE hold <> '' AND status = 'InProgress' ORDER BY id`)
 	if err != nil {
 		return nil, fmt.Errorf("look for executions that wait to be released: %w", err)
 	}
-	held := map[int64]bool{}
+	held := map[int64]int64{}
 	_, err = collect(rows, func(row scanner) (policy int64, err error) {
-		err = row.Scan(&policy)
-		held[policy] = true
+		var id int64
+		err = row.Scan(&policy, &id)
+		held[policy] = id
 		return policy, err
 	})
 	return held, err
@@ -132,21 +137,22 @@ func (s *Service) unfinished(ctx context.Context) (map[pair]*DestinationNumbers,
 }
 
 func (s *Service) addStates(ctx context.Context, at map[pair]*DestinationNumbers) error {
-	rows, err := s.o.DB.QueryContext(ctx, `SELECT policy_id, registry_id, failing, success_time FROM replication_states`)
+	rows, err := s.o.DB.QueryContext(ctx, `SELECT policy_id, registry_id, failing, reason, since, success_time FROM replication_states`)
 	if err != nil {
 		return fmt.Errorf("read states of rules: %w", err)
 	}
 	_, err = collect(rows, func(row scanner) (none struct{}, err error) {
 		var of pair
 		var failing bool
-		var success int64
-		if err := row.Scan(&of.policy, &of.registry, &failing, &success); err != nil {
+		var reason string
+		var since, success int64
+		if err := row.Scan(&of.policy, &of.registry, &failing, &reason, &since, &success); err != nil {
 			return none, err
 		}
 		if at[of] == nil {
 			at[of] = &DestinationNumbers{}
 		}
-		at[of].Failing, at[of].Success = failing, store.Time(success)
+		at[of].Failing, at[of].Reason, at[of].Since, at[of].Success = failing, reason, store.Time(since), store.Time(success)
 		return none, nil
 	})
 	return err

@@ -409,6 +409,11 @@ type ClientInterface interface {
 	// GetRegistryInfo performs a GET /registries/{id}/info (the `GetRegistryInfo` operationId) request.
 	GetRegistryInfo(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetReplicationActivity performs a GET /replication/activity (the `GetReplicationActivity` operationId) request.
+	//
+	// How replication goes, of all rules - what was done in the last 24 hours, and what each destination of each rule waits for.
+	GetReplicationActivity(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListRegistryProviderInfos performs a GET /replication/adapterinfos (the `ListRegistryProviderInfos` operationId) request.
 	ListRegistryProviderInfos(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -533,6 +538,11 @@ type ClientInterface interface {
 	//
 	// The same, and the plan is kept for a day. An execution that is started with its id, which the summary has, does exactly what the lines say.
 	KeepReplicationPlan(ctx context.Context, id ID, params *KeepReplicationPlanParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PreviewSchedule performs a GET /replication/schedule (the `PreviewSchedule` operationId) request.
+	//
+	// When a rule with the trigger scheduled would start, before it is saved.
+	PreviewSchedule(ctx context.Context, params *PreviewScheduleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListAllRepositories performs a GET /repositories (the `ListAllRepositories` operationId) request.
 	ListAllRepositories(ctx context.Context, params *ListAllRepositoriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1916,6 +1926,21 @@ func (c *Client) GetRegistryInfo(ctx context.Context, id ID, reqEditors ...Reque
 	return c.Client.Do(req)
 }
 
+// GetReplicationActivity performs a GET /replication/activity (the `GetReplicationActivity` operationId) request.
+//
+// How replication goes, of all rules - what was done in the last 24 hours, and what each destination of each rule waits for.
+func (c *Client) GetReplicationActivity(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetReplicationActivityRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListRegistryProviderInfos performs a GET /replication/adapterinfos (the `ListRegistryProviderInfos` operationId) request.
 func (c *Client) ListRegistryProviderInfos(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListRegistryProviderInfosRequest(c.Server)
@@ -2311,6 +2336,21 @@ func (c *Client) PlanReplicationPolicy(ctx context.Context, id ID, params *PlanR
 // The same, and the plan is kept for a day. An execution that is started with its id, which the summary has, does exactly what the lines say.
 func (c *Client) KeepReplicationPlan(ctx context.Context, id ID, params *KeepReplicationPlanParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewKeepReplicationPlanRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PreviewSchedule performs a GET /replication/schedule (the `PreviewSchedule` operationId) request.
+//
+// When a rule with the trigger scheduled would start, before it is saved.
+func (c *Client) PreviewSchedule(ctx context.Context, params *PreviewScheduleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPreviewScheduleRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -6915,6 +6955,33 @@ func NewGetRegistryInfoRequest(server string, id ID) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetReplicationActivityRequest constructs an http.Request for the GetReplicationActivity method
+func NewGetReplicationActivityRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/replication/activity")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListRegistryProviderInfosRequest constructs an http.Request for the ListRegistryProviderInfos method
 func NewListRegistryProviderInfosRequest(server string) (*http.Request, error) {
 	var err error
@@ -8168,6 +8235,64 @@ func NewKeepReplicationPlanRequest(server string, id ID, params *KeepReplication
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPreviewScheduleRequest constructs an http.Request for the PreviewSchedule method
+func NewPreviewScheduleRequest(server string, params *PreviewScheduleParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/replication/schedule")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cron", params.Cron, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "time_zone", params.TimeZone, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -10360,6 +10485,13 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	GetRegistryInfoWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetRegistryInfoResponse, error)
 
+	// GetReplicationActivityWithResponse performs a GET /replication/activity (the `GetReplicationActivity` operationId) request.
+	//
+	// How replication goes, of all rules - what was done in the last 24 hours, and what each destination of each rule waits for.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	GetReplicationActivityWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReplicationActivityResponse, error)
+
 	// ListRegistryProviderInfosWithResponse performs a GET /replication/adapterinfos (the `ListRegistryProviderInfos` operationId) request.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -10532,6 +10664,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Returns a wrapper object for the known response body format(s).
 	KeepReplicationPlanWithResponse(ctx context.Context, id ID, params *KeepReplicationPlanParams, reqEditors ...RequestEditorFn) (*KeepReplicationPlanResponse, error)
+
+	// PreviewScheduleWithResponse performs a GET /replication/schedule (the `PreviewSchedule` operationId) request.
+	//
+	// When a rule with the trigger scheduled would start, before it is saved.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	PreviewScheduleWithResponse(ctx context.Context, params *PreviewScheduleParams, reqEditors ...RequestEditorFn) (*PreviewScheduleResponse, error)
 
 	// ListAllRepositoriesWithResponse performs a GET /repositories (the `ListAllRepositories` operationId) request.
 	//
@@ -13075,6 +13214,39 @@ func (r GetRegistryInfoResponse) ContentType() string {
 	return ""
 }
 
+type GetReplicationActivityResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ReplicationActivity
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r GetReplicationActivityResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetReplicationActivityResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetReplicationActivityResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListRegistryProviderInfosResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -13885,6 +14057,39 @@ func (r KeepReplicationPlanResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r KeepReplicationPlanResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PreviewScheduleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ReplicationSchedule
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r PreviewScheduleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PreviewScheduleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PreviewScheduleResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -16225,6 +16430,19 @@ func (c *ClientWithResponses) GetRegistryInfoWithResponse(ctx context.Context, i
 	return ParseGetRegistryInfoResponse(rsp)
 }
 
+// GetReplicationActivityWithResponse performs a GET /replication/activity (the `GetReplicationActivity` operationId) request.
+//
+// How replication goes, of all rules - what was done in the last 24 hours, and what each destination of each rule waits for.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) GetReplicationActivityWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReplicationActivityResponse, error) {
+	rsp, err := c.GetReplicationActivity(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetReplicationActivityResponse(rsp)
+}
+
 // ListRegistryProviderInfosWithResponse performs a GET /replication/adapterinfos (the `ListRegistryProviderInfos` operationId) request.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -16564,6 +16782,19 @@ func (c *ClientWithResponses) KeepReplicationPlanWithResponse(ctx context.Contex
 		return nil, err
 	}
 	return ParseKeepReplicationPlanResponse(rsp)
+}
+
+// PreviewScheduleWithResponse performs a GET /replication/schedule (the `PreviewSchedule` operationId) request.
+//
+// When a rule with the trigger scheduled would start, before it is saved.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) PreviewScheduleWithResponse(ctx context.Context, params *PreviewScheduleParams, reqEditors ...RequestEditorFn) (*PreviewScheduleResponse, error) {
+	rsp, err := c.PreviewSchedule(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePreviewScheduleResponse(rsp)
 }
 
 // ListAllRepositoriesWithResponse performs a GET /repositories (the `ListAllRepositories` operationId) request.
@@ -19577,6 +19808,39 @@ func ParseGetRegistryInfoResponse(rsp *http.Response) (*GetRegistryInfoResponse,
 	return response, nil
 }
 
+// ParseGetReplicationActivityResponse parses an HTTP response from a GetReplicationActivityWithResponse call
+func ParseGetReplicationActivityResponse(rsp *http.Response) (*GetReplicationActivityResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetReplicationActivityResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ReplicationActivity
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListRegistryProviderInfosResponse parses an HTTP response from a ListRegistryProviderInfosWithResponse call
 func ParseListRegistryProviderInfosResponse(rsp *http.Response) (*ListRegistryProviderInfosResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -20401,6 +20665,39 @@ func ParseKeepReplicationPlanResponse(rsp *http.Response) (*KeepReplicationPlanR
 	}
 
 	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePreviewScheduleResponse parses an HTTP response from a PreviewScheduleWithResponse call
+func ParsePreviewScheduleResponse(rsp *http.Response) (*PreviewScheduleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PreviewScheduleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ReplicationSchedule
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Errors
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {

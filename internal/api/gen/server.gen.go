@@ -697,6 +697,47 @@ type RegistryUpdate struct {
 	URL            *string `json:"url,omitempty"`
 }
 
+// ReplicationActivity defines model for ReplicationActivity.
+type ReplicationActivity struct {
+	Destinations []ReplicationActivityDestination `json:"destinations"`
+
+	// Hours 24, the oldest first; the last one is the hour that it is
+	Hours []ReplicationActivityHour `json:"hours"`
+}
+
+// ReplicationActivityDestination defines model for ReplicationActivityDestination.
+type ReplicationActivityDestination struct {
+	// Failing What was done there last did not succeed
+	Failing       bool   `json:"failing"`
+	FailingReason string `json:"failing_reason,omitempty"`
+
+	// FailingTime Since when it fails
+	FailingTime *Time `json:"failing_time,omitempty"`
+
+	// HeldExecutionID The execution of the rule whose deletions wait to be released
+	HeldExecutionID int64 `json:"held_execution_id,omitempty"`
+
+	// OldestWaitingTime Since when the oldest event waits that the destination does not show yet
+	OldestWaitingTime *Time `json:"oldest_waiting_time,omitempty"`
+	PolicyID          int64 `json:"policy_id"`
+	RegistryID        int64 `json:"registry_id"`
+
+	// SuccessTime End of the last execution that succeeded there
+	SuccessTime *Time `json:"success_time,omitempty"`
+
+	// Waiting Tasks that are not done
+	Waiting int64 `json:"waiting"`
+}
+
+// ReplicationActivityHour Tasks that ended within an hour, of executions that are still kept.
+type ReplicationActivityHour struct {
+	BytesSent int64 `json:"bytes_sent"`
+	Failed    int64 `json:"failed"`
+	StartTime Time  `json:"start_time"`
+	Stopped   int64 `json:"stopped"`
+	Succeed   int64 `json:"succeed"`
+}
+
 // ReplicationDrift defines model for ReplicationDrift.
 type ReplicationDrift struct {
 	Check ReplicationDriftCheck `json:"check"`
@@ -1065,6 +1106,12 @@ type ReplicationRename struct {
 type ReplicationRetry struct {
 	// Tasks How many tasks run again
 	Tasks int64 `json:"tasks"`
+}
+
+// ReplicationSchedule defines model for ReplicationSchedule.
+type ReplicationSchedule struct {
+	// NextRunTimes Five, or those that come within five years
+	NextRunTimes []Time `json:"next_run_times"`
 }
 
 // ReplicationSelection What the filters cannot say. All that is set must be met; of a list of patterns one must match.
@@ -2319,6 +2366,15 @@ type KeepReplicationPlanParams struct {
 	Bytes PlanBytes `form:"bytes,omitempty" json:"bytes,omitempty"`
 }
 
+// PreviewScheduleParams defines parameters for PreviewSchedule.
+type PreviewScheduleParams struct {
+	// Cron Six fields, as in a rule
+	Cron string `form:"cron,omitempty" json:"cron,omitempty"`
+
+	// TimeZone IANA name; absent: UTC
+	TimeZone string `form:"time_zone,omitempty" json:"time_zone,omitempty"`
+}
+
 // ListAllRepositoriesParams defines parameters for ListAllRepositories.
 type ListAllRepositoriesParams struct {
 	// Q k=v, k=~v, k=[min~max], k={a b}, k=(a b), separated by commas
@@ -2698,6 +2754,9 @@ type ServerInterface interface {
 	// (GET /registries/{id}/info)
 	GetRegistryInfo(w http.ResponseWriter, r *http.Request, id ID)
 
+	// (GET /replication/activity)
+	GetReplicationActivity(w http.ResponseWriter, r *http.Request)
+
 	// (GET /replication/adapterinfos)
 	ListRegistryProviderInfos(w http.ResponseWriter, r *http.Request)
 
@@ -2769,6 +2828,9 @@ type ServerInterface interface {
 
 	// (POST /replication/policies/{id}/plan)
 	KeepReplicationPlan(w http.ResponseWriter, r *http.Request, id ID, params KeepReplicationPlanParams)
+
+	// (GET /replication/schedule)
+	PreviewSchedule(w http.ResponseWriter, r *http.Request, params PreviewScheduleParams)
 
 	// (GET /repositories)
 	ListAllRepositories(w http.ResponseWriter, r *http.Request, params ListAllRepositoriesParams)
@@ -6172,6 +6234,20 @@ func (siw *ServerInterfaceWrapper) GetRegistryInfo(w http.ResponseWriter, r *htt
 	handler.ServeHTTP(w, r)
 }
 
+// GetReplicationActivity operation middleware
+func (siw *ServerInterfaceWrapper) GetReplicationActivity(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetReplicationActivity(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListRegistryProviderInfos operation middleware
 func (siw *ServerInterfaceWrapper) ListRegistryProviderInfos(w http.ResponseWriter, r *http.Request) {
 
@@ -7164,6 +7240,52 @@ func (siw *ServerInterfaceWrapper) KeepReplicationPlan(w http.ResponseWriter, r 
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.KeepReplicationPlan(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PreviewSchedule operation middleware
+func (siw *ServerInterfaceWrapper) PreviewSchedule(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PreviewScheduleParams
+
+	// ------------- Optional query parameter "cron" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cron", r.URL.Query(), &params.Cron, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cron"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cron", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "time_zone" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "time_zone", r.URL.Query(), &params.TimeZone, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "time_zone"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "time_zone", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PreviewSchedule(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -8445,6 +8567,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/registries/{id}", wrapper.GetRegistry)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/registries/{id}", wrapper.UpdateRegistry)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/registries/{id}/info", wrapper.GetRegistryInfo)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/replication/activity", wrapper.GetReplicationActivity)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/replication/adapterinfos", wrapper.ListRegistryProviderInfos)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/replication/adapters", wrapper.ListRegistryProviderTypes)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/replication/events", wrapper.WatchReplication)
@@ -8469,6 +8592,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/replication/policies/{id}/drift/repair", wrapper.RepairReplicationDrift)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/replication/policies/{id}/plan", wrapper.PlanReplicationPolicy)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/replication/policies/{id}/plan", wrapper.KeepReplicationPlan)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/replication/schedule", wrapper.PreviewSchedule)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/repositories", wrapper.ListAllRepositories)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/robots", wrapper.ListRobot)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/robots", wrapper.CreateRobot)
@@ -11133,6 +11257,44 @@ func (response GetRegistryInfodefaultJSONResponse) VisitGetRegistryInfoResponse(
 	return err
 }
 
+type GetReplicationActivityRequestObject struct {
+}
+
+type GetReplicationActivityResponseObject interface {
+	VisitGetReplicationActivityResponse(w http.ResponseWriter) error
+}
+
+type GetReplicationActivity200JSONResponse ReplicationActivity
+
+func (response GetReplicationActivity200JSONResponse) VisitGetReplicationActivityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReplicationActivitydefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response GetReplicationActivitydefaultJSONResponse) VisitGetReplicationActivityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListRegistryProviderInfosRequestObject struct {
 }
 
@@ -12219,6 +12381,45 @@ type KeepReplicationPlandefaultJSONResponse struct {
 }
 
 func (response KeepReplicationPlandefaultJSONResponse) VisitKeepReplicationPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewScheduleRequestObject struct {
+	Params PreviewScheduleParams
+}
+
+type PreviewScheduleResponseObject interface {
+	VisitPreviewScheduleResponse(w http.ResponseWriter) error
+}
+
+type PreviewSchedule200JSONResponse ReplicationSchedule
+
+func (response PreviewSchedule200JSONResponse) VisitPreviewScheduleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewScheduledefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response PreviewScheduledefaultJSONResponse) VisitPreviewScheduleResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -14092,6 +14293,9 @@ type StrictServerInterface interface {
 	// (GET /registries/{id}/info)
 	GetRegistryInfo(ctx context.Context, request GetRegistryInfoRequestObject) (GetRegistryInfoResponseObject, error)
 
+	// (GET /replication/activity)
+	GetReplicationActivity(ctx context.Context, request GetReplicationActivityRequestObject) (GetReplicationActivityResponseObject, error)
+
 	// (GET /replication/adapterinfos)
 	ListRegistryProviderInfos(ctx context.Context, request ListRegistryProviderInfosRequestObject) (ListRegistryProviderInfosResponseObject, error)
 
@@ -14163,6 +14367,9 @@ type StrictServerInterface interface {
 
 	// (POST /replication/policies/{id}/plan)
 	KeepReplicationPlan(ctx context.Context, request KeepReplicationPlanRequestObject) (KeepReplicationPlanResponseObject, error)
+
+	// (GET /replication/schedule)
+	PreviewSchedule(ctx context.Context, request PreviewScheduleRequestObject) (PreviewScheduleResponseObject, error)
 
 	// (GET /repositories)
 	ListAllRepositories(ctx context.Context, request ListAllRepositoriesRequestObject) (ListAllRepositoriesResponseObject, error)
@@ -16137,6 +16344,30 @@ func (sh *strictHandler) GetRegistryInfo(w http.ResponseWriter, r *http.Request,
 	}
 }
 
+// GetReplicationActivity operation middleware
+func (sh *strictHandler) GetReplicationActivity(w http.ResponseWriter, r *http.Request) {
+	var request GetReplicationActivityRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetReplicationActivity(ctx, request.(GetReplicationActivityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetReplicationActivity")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetReplicationActivityResponseObject); ok {
+		if err := validResponse.VisitGetReplicationActivityResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListRegistryProviderInfos operation middleware
 func (sh *strictHandler) ListRegistryProviderInfos(w http.ResponseWriter, r *http.Request) {
 	var request ListRegistryProviderInfosRequestObject
@@ -16785,6 +17016,32 @@ func (sh *strictHandler) KeepReplicationPlan(w http.ResponseWriter, r *http.Requ
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(KeepReplicationPlanResponseObject); ok {
 		if err := validResponse.VisitKeepReplicationPlanResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PreviewSchedule operation middleware
+func (sh *strictHandler) PreviewSchedule(w http.ResponseWriter, r *http.Request, params PreviewScheduleParams) {
+	var request PreviewScheduleRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PreviewSchedule(ctx, request.(PreviewScheduleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PreviewSchedule")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PreviewScheduleResponseObject); ok {
+		if err := validResponse.VisitPreviewScheduleResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
