@@ -22,6 +22,7 @@ const light: ThemeConfig = {
     colorTextTertiary: "rgba(0, 0, 0, 0.62)",
     colorTextDescription: "rgba(0, 0, 0, 0.62)",
     colorTextPlaceholder: "rgba(0, 0, 0, 0.6)",
+    colorTextDisabled: "rgba(0, 0, 0, 0.57)",
     colorBgLayout: "#f3f5f8",
   },
   components: { Layout: { headerBg: "#ffffff", siderBg: "#ffffff" } },
@@ -42,6 +43,7 @@ const dark: ThemeConfig = {
     colorTextTertiary: "rgba(255, 255, 255, 0.68)",
     colorTextDescription: "rgba(255, 255, 255, 0.68)",
     colorTextPlaceholder: "rgba(255, 255, 255, 0.6)",
+    colorTextDisabled: "rgba(255, 255, 255, 0.55)",
   },
   components: {
     Layout: { headerBg: "#1a1a1a", siderBg: "#1a1a1a" },

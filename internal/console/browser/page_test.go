@@ -77,7 +77,7 @@ func TestARuleIsEditedCopiedAndSwitchedAndKeepsWhatTheFormDoesNotShow(t *testing
 	p.login(w)
 	p.goTo("/harbor/replications?rule=1")
 	p.menu(w.actions, w.edit)
-	p.shows("further selection")
+	p.until("what Harbor's form does not have is there", `document.getElementById("newest")?.value === "3"`)
 	p.typeInto("description", "changed")
 	p.button(w.save)
 	p.until("the grid shows it", `find("td", "changed")`)

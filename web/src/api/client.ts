@@ -16,6 +16,8 @@ export type Item = Schemas["ReplicationItem"];
 export type Drift = Schemas["ReplicationDrift"];
 export type DriftItem = Schemas["ReplicationDriftItem"];
 export type DriftCount = Schemas["ReplicationDriftCount"];
+export type PlanLine = Schemas["ReplicationPlanLine"];
+export type PlanSummary = Schemas["ReplicationPlanSummary"];
 export type Label = Schemas["Label"];
 export type Project = Schemas["Project"];
 export type Member = Schemas["ProjectMemberEntity"];
@@ -106,6 +108,16 @@ export async function mustPage<T>(answer: Promise<Answer<T>>): Promise<{ data: T
     total: Number(response.headers.get("X-Total-Count") ?? 0),
     location: response.headers.get("Location") ?? "",
   };
+}
+
+/** The body of an answer that is read while it is made, or an ApiError. */
+export async function mustStream(answer: Promise<Answer<unknown>>): Promise<ReadableStream<Uint8Array>> {
+  const { error, response } = await answer;
+  if (!response.ok || response.body === null) {
+    if (response.status === 401) onSessionEnd();
+    throw failure(response.status, error);
+  }
+  return response.body;
 }
 
 function failure(status: number, body: unknown): ApiError {

@@ -28,6 +28,14 @@ export const queries = {
   policy: (id: number) => queryOptions({
     queryKey: ["policies", id], queryFn: () => must(api.GET("/replication/policies/{id}", { params: { path: { id } } })),
   }),
+  schedule: (cron: string, zone: string) => queryOptions({
+    queryKey: ["schedule", cron, zone], retry: false,
+    queryFn: () => must(api.GET("/replication/schedule", { params: { query: { cron, time_zone: zone } } })),
+  }),
+  homeRepositories: () => queryOptions({
+    queryKey: ["home-repositories"], staleTime: 60_000, retry: false,
+    queryFn: () => must(api.GET("/repositories", { params: { query: { page_size: 100 } } })),
+  }),
   drift: (id: number, filter: { state?: string; registry_id?: number; drift_only?: boolean; page: number; page_size: number }) => queryOptions({
     queryKey: ["drift", id, filter], placeholderData: keepPreviousData,
     queryFn: () => mustPage(api.GET("/replication/policies/{id}/drift", { params: { path: { id }, query: filter } })),

@@ -3,12 +3,18 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Alert, Button, Checkbox, Form, Input, InputNumber, Modal, Radio, Select, Space, type FormInstance } from "antd";
 import { useMemo, useState } from "react";
 import { Link } from "react-router";
-import { api, must, type Policy, type Registry } from "../../api/client";
+import { ApiError, api, must, type Policy, type Registry } from "../../api/client";
 import { queries } from "../../api/queries";
 import { Failure, useTell } from "../../parts/failure";
 import { useTongue } from "../../words";
-import { readCron } from "../../words/cron";
-import { destinationName, exampleFor, extrasOf, fieldsOf, homeID, isPattern, newRule, policyOf, type RuleFields } from "./fields";
+import { translated } from "../../words/causes";
+import { destinationName, fieldError, fieldsOf, homeID, moreCount, moreFields, namespaceForm, newRule, policyOf, type RuleFields } from "./fields";
+import { More } from "./more";
+import { invented, isPattern, matches } from "./pattern";
+import { PreviewPane } from "./preview";
+import { FiltersInWords } from "./selection";
+import { Trigger } from "./trigger";
+import { useRulePreview } from "./usePreview";
 
 interface Props {
   policy?: Policy; // that is edited or copied
@@ -18,14 +24,22 @@ interface Props {
 }
 
 export function RuleDialog({ policy, copy, policies, close }: Props) {
-  const { words } = useTongue();
+  const { words, language } = useTongue();
   const [form] = Form.useForm<RuleFields>();
   const edited = copy === true ? undefined : policy;
   const [before] = useState(policy); // what others change meanwhile does not move the form
   const [start] = useState(() => (policy === undefined ? newRule : { ...fieldsOf(policy), ...(copy === true && { name: freeName(policy.name ?? "", policies) }) }));
   const registries = useQuery(queries.registries());
-  const save = useSave(edited, before, close);
-  const extras = extrasOf(before);
+  const [open, setOpen] = useState(() => moreCount(start) > 0);
+  const save = useSave(edited, before, close, (error) => {
+    const wrong = fieldErrorOf(error);
+    if (wrong === undefined) return;
+    setOpen(true);
+    form.setFields([{ name: wrong.field, errors: [translated(wrong.text, language) ?? wrong.text] }]);
+    form.scrollToField(wrong.field, { block: "center" });
+  });
+  const [bytes, setBytes] = useState(false);
+  const preview = useRulePreview(form, before, bytes);
   const names = useMemo(() => new Set(policies.filter((p) => p.id !== edited?.id).map((p) => p.name)), [policies, edited]);
   const footer = (
     <Space wrap>
@@ -34,29 +48,40 @@ export function RuleDialog({ policy, copy, policies, close }: Props) {
     </Space>
   );
   return (
-    <Modal open title={edited === undefined ? words.rule.newTitle : words.rule.editTitle} onCancel={close} footer={footer} width={760} mask={{ closable: false }}>
-      <Form<RuleFields> form={form} layout="vertical" initialValues={start} onFinish={() => save.mutate(form.getFieldsValue(true) as RuleFields)} onValuesChange={() => save.reset()} scrollToFirstError>
-        <Form.Item name="name" label={words.rule.name} validateFirst rules={[
-          { required: true, whitespace: true, message: words.rule.required.name },
-          { pattern: /^[a-z0-9]+(?:[._-][a-z0-9]+)*$/, max: 255, message: words.rule.required.nameForm },
-          { validator: (_, value: string) => (names.has(value) ? Promise.reject(new Error(words.rule.required.nameTaken)) : Promise.resolve()) },
-        ]}>
-          <Input autoFocus={edited === undefined} />
-        </Form.Item>
-        <Form.Item name="description" label={words.rule.description}><Input.TextArea rows={1} className="growing" /></Form.Item>
-        <Mode form={form} fixed={edited !== undefined} />
-        <SourceRegistry registries={registries.data} />
-        <Filters />
-        <Destination registries={registries.data} />
-        <Trigger />
-        <Bandwidth />
-        <Options />
-      </Form>
-      {extras.length > 0 && <Alert type="info" showIcon title={`${words.rule.more} ${extras.map((name) => words.rule.extras[name] ?? name).join(", ")}`} />}
-      <div aria-live="polite">{save.isError && <Failure error={save.error} />}</div>
+    <Modal open title={edited === undefined ? words.rule.newTitle : words.rule.editTitle} onCancel={close} footer={footer} width={1240} mask={{ closable: false }}>
+      <div className="with-preview">
+        <Form<RuleFields> form={form} layout="vertical" initialValues={start} onFinish={() => save.mutate(form.getFieldsValue(true) as RuleFields)} onValuesChange={() => save.reset()} scrollToFirstError
+          onFinishFailed={({ errorFields }) => { if (errorFields.some((f) => inMore.has(String(f.name[0])))) setOpen(true); }}>
+          <Form.Item name="name" label={words.rule.name} validateFirst rules={[
+            { required: true, whitespace: true, message: words.rule.required.name },
+            { pattern: /^[a-z0-9]+(?:[._-][a-z0-9]+)*$/, max: 255, message: words.rule.required.nameForm },
+            { validator: (_, value: string) => (names.has(value) ? Promise.reject(new Error(words.rule.required.nameTaken)) : Promise.resolve()) },
+          ]}>
+            <Input autoFocus={edited === undefined} />
+          </Form.Item>
+          <Form.Item name="description" label={words.rule.description}><Input.TextArea rows={1} className="growing" /></Form.Item>
+          <Mode form={form} fixed={edited !== undefined} />
+          <SourceRegistry registries={registries.data} />
+          <Filters />
+          <Destination registries={registries.data} found={preview.plan?.example?.src_repository} />
+          <Trigger />
+          <Bandwidth />
+          <Options />
+          <More open={open} toggle={setOpen} />
+        </Form>
+        <PreviewPane preview={preview} bytes={bytes} setBytes={setBytes} />
+      </div>
+      <div aria-live="polite">{save.isError && fieldErrorOf(save.error) === undefined && <Failure error={save.error} />}</div>
     </Modal>
   );
 }
+
+/** The mistake in a field that the server has told of. */
+function fieldErrorOf(error: Error) {
+  return error instanceof ApiError ? fieldError(error.message) : undefined;
+}
+
+const inMore = new Set<string | undefined>(Object.values(moreFields));
 
 function freeName(name: string, policies: Policy[]): string {
   const taken = new Set(policies.map((p) => p.name));
@@ -135,6 +160,7 @@ function Filters() {
       <Form.Item name="resource" label={words.rule.filterResource} extra={words.rule.resourceTip}>
         <Select options={["", ...(known ?? ["image", "artifact"])].map((value) => ({ value, label: words.rule.resources[value] ?? value }))} />
       </Form.Item>
+      <FiltersInWords />
       {everything && <Alert type="info" showIcon title={words.rule.warnings.everything} style={{ marginBottom: 24 }} />}
     </fieldset>
   );
@@ -148,13 +174,22 @@ function Legend({ text }: { text: string }) {
   return <legend style={{ fontWeight: 600, marginBottom: 8, padding: 0 }}>{text}</legend>;
 }
 
-function Destination({ registries }: { registries: Registry[] | undefined }) {
+/** A repository to show what becomes of names: one that the rule matches, if one is known. */
+function useExample(found: string | undefined): string {
+  const pattern = Form.useWatch("filterName") as string | undefined ?? "";
+  const push = Form.useWatch("mode") !== "pull";
+  const home = useQuery({ ...queries.homeRepositories(), enabled: push });
+  if (found !== undefined && matches(pattern, found)) return found;
+  return (push ? home.data?.find((r) => matches(pattern, r.name ?? ""))?.name : undefined) ?? invented(pattern);
+}
+
+function Destination({ registries, found }: { registries: Registry[] | undefined; found: string | undefined }) {
   const { words } = useTongue();
   const mode = Form.useWatch("mode") as string | undefined;
   const source = Form.useWatch("source") as number | undefined;
   const namespace = (Form.useWatch("namespace") as string | undefined ?? "").trim();
   const replaceCount = Form.useWatch("replaceCount") as number | undefined ?? 1;
-  const example = exampleFor(Form.useWatch("filterName") as string | undefined ?? "");
+  const example = useExample(found);
   const becomes = destinationName(example, namespace, replaceCount);
   const pull = mode === "pull";
   const options = [...(pull ? [{ value: homeID, label: words.common.home }] : []), ...registryOptions(registries).filter((o) => !pull || o.value !== source)];
@@ -164,7 +199,7 @@ function Destination({ registries }: { registries: Registry[] | undefined }) {
       <Form.Item name="destinations" label={words.rule.destinationRegistry} extra={words.rule.destinationTip} rules={[{ required: true, type: "array", min: 1, message: words.rule.required.destination }]}>
         <Select mode="multiple" options={options} showSearch={{ optionFilterProp: "label" }} notFoundContent={<AddFirst />} />
       </Form.Item>
-      <Form.Item name="namespace" label={words.rule.namespace} extra={words.rule.namespaceTip} rules={[{ pattern: /^\s*([a-z0-9]+(?:[/._-][a-z0-9]+)*)?\s*$/, message: words.rule.required.namespaceForm }]}><Input spellCheck={false} /></Form.Item>
+      <Form.Item name="namespace" label={words.rule.namespace} extra={words.rule.namespaceTip} rules={[{ pattern: namespaceForm, message: words.rule.required.namespaceForm }]}><Input spellCheck={false} /></Form.Item>
       <Form.Item name="replaceCount" label={words.rule.flattening} extra={
         <>
           {words.rule.flatteningTip}
@@ -174,47 +209,6 @@ function Destination({ registries }: { registries: Registry[] | undefined }) {
         <Select disabled={namespace === ""} options={[-1, 0, 1, 2, 3].map((value) => ({ value, label: words.rule.flattenings[String(value)] }))} />
       </Form.Item>
     </fieldset>
-  );
-}
-
-function Trigger() {
-  const { words, language, tag } = useTongue();
-  const mode = Form.useWatch("mode") as string | undefined;
-  const trigger = Form.useWatch("trigger") as string | undefined;
-  const deletion = Form.useWatch("deletion") as boolean | undefined;
-  const cron = Form.useWatch("cron") as string | undefined ?? "";
-  const reading = readCron(cron, language, tag, words.cron);
-  const zones = useMemo(() => [{ value: "", label: "UTC" }, ...Intl.supportedValuesOf("timeZone").filter((z) => z !== "UTC").map((value) => ({ value, label: value }))], []);
-  return (
-    <>
-      <Form.Item name="trigger" label={words.rule.trigger}>
-        <Select options={["manual", "scheduled", ...(mode === "pull" ? [] : ["event_based"])].map((value) => ({ value, label: words.rule.triggers[value] }))} />
-      </Form.Item>
-      {trigger === "scheduled" && (
-        <div className="form-row">
-          <Form.Item className="grow" name="cron" label={words.rule.cron} extra={
-            <>
-              {words.rule.cronTip}
-              <span className="explain" aria-live="polite" data-testid="cron-words">{reading.text ?? ""}</span>
-            </>
-          } rules={[{ required: true, message: words.rule.required.cron }, {
-            validator: (_, value: string) => {
-              const { error } = readCron(value, language, tag, words.cron);
-              return value.trim() === "" || error === undefined ? Promise.resolve() : Promise.reject(new Error(error));
-            },
-          }]}>
-            <Input className="code" placeholder="0 30 2 * * *" spellCheck={false} />
-          </Form.Item>
-          <Form.Item className="grow" name="timeZone" label={words.rule.timeZone}><Select showSearch={{ optionFilterProp: "label" }} options={zones} /></Form.Item>
-        </div>
-      )}
-      {trigger === "event_based" && (
-        <>
-          <Form.Item name="deletion" valuePropName="checked" extra={words.rule.deletionTip}><Checkbox>{words.rule.deletion}</Checkbox></Form.Item>
-          {deletion === true && <Alert type="warning" showIcon title={words.rule.warnings.deletion} style={{ marginBottom: 24 }} />}
-        </>
-      )}
-    </>
   );
 }
 
@@ -251,7 +245,7 @@ function Options() {
   );
 }
 
-function useSave(edited: Policy | undefined, before: Policy | undefined, close: () => void) {
+function useSave(edited: Policy | undefined, before: Policy | undefined, close: () => void, refused: (error: Error) => void) {
   const { words } = useTongue();
   const tell = useTell();
   const client = useQueryClient();
@@ -262,6 +256,7 @@ function useSave(edited: Policy | undefined, before: Policy | undefined, close: 
       const { id: _id, ...fresh } = body;
       return must(api.POST("/replication/policies", { body: fresh }));
     },
+    onError: refused,
     onSuccess: () => {
       tell.done(edited === undefined ? words.replications.created : words.replications.updated);
       void client.invalidateQueries({ queryKey: ["policies"] });

@@ -25,11 +25,46 @@ export interface RuleFields {
   chunk: boolean;
   enabled: boolean;
   single: boolean;
+
+  // more than Harbor's rules say
+  names: string[];
+  excludeNames: string[];
+  nameRegex: string;
+  tags: string[];
+  excludeTags: string[];
+  tagRegex: string;
+  semver: string;
+  newest: number | null;
+  pushedSince: string;
+  artifactTypes: string[];
+  accessories: string;
+  platforms: string[];
+  platformMode: string;
+  renameTemplate: string;
+  renameRegex: string;
+  includeExisting: boolean;
+}
+
+/** The fields of the folded part, by the name that the server gives them in its errors. */
+export const moreFields: Partial<Record<string, keyof RuleFields>> = {
+  "select.names": "names", "select.exclude_names": "excludeNames", "select.name_regex": "nameRegex", "select.tags": "tags", "select.exclude_tags": "excludeTags",
+  "select.tag_regex": "tagRegex", "select.semver": "semver", "select.newest": "newest", "select.pushed_since": "pushedSince", "select.artifact_types": "artifactTypes",
+  "accessories": "accessories", "platforms": "platforms", "platform_mode": "platformMode", "rename.template": "renameTemplate", "rename.regex": "renameRegex", "rename": "renameTemplate",
+};
+
+/** The field that an error of the server is about, and what it says of it. */
+export function fieldError(message: string): { field: keyof RuleFields; text: string } | undefined {
+  const match = /(?:^|: )(select\.\w+|rename(?:\.\w+)?|platforms|platform_mode|accessories): (.+)$/s.exec(message);
+  const field = moreFields[match?.[1] ?? ""];
+  return field === undefined ? undefined : { field, text: match?.[2] ?? message };
 }
 
 export type Decoration = "matches" | "excludes";
 
 export const homeID = 0;
+/** Namespaces that the server takes; empty is none. */
+export const namespaceForm = /^\s*([a-z0-9]+(?:(?:\/|\.|__?|-+)[a-z0-9]+)*)?\s*$/;
+
 const kbpsInMbps = 1024; // as Harbor's portal has it
 
 /** Harbor's form as it opens for a new rule. */
@@ -37,6 +72,8 @@ export const newRule: RuleFields = {
   name: "", description: "", mode: "push", source: undefined, filterName: "", filterTag: "", tagDecoration: "matches", filterLabels: [], labelDecoration: "matches",
   resource: "", destinations: [], namespace: "", replaceCount: 1, trigger: "manual", cron: "", timeZone: "", deletion: false, speed: -1, unit: "Kbps",
   override: true, chunk: false, enabled: true, single: false,
+  names: [], excludeNames: [], nameRegex: "", tags: [], excludeTags: [], tagRegex: "", semver: "", newest: null, pushedSince: "", artifactTypes: [],
+  accessories: "all", platforms: [], platformMode: "sparse", renameTemplate: "", renameRegex: "", includeExisting: false,
 };
 
 function filterOf(p: Policy, type: string): Filter | undefined {
@@ -72,11 +109,24 @@ export function fieldsOf(p: Policy): RuleFields {
     trigger: p.trigger?.type ?? "manual", cron: p.trigger?.trigger_settings?.cron ?? "", timeZone: p.trigger?.trigger_settings?.time_zone ?? "",
     deletion: p.deletion === true || p.replicate_deletion === true, speed: mega ? speed / kbpsInMbps : speed, unit: mega ? "Mbps" : "Kbps",
     override: p.override === true, chunk: p.copy_by_chunk === true, enabled: p.enabled === true, single: p.single_active_replication === true,
+    ...moreOf(p),
+  };
+}
+
+function moreOf(p: Policy) {
+  const s = p.select ?? {};
+  return {
+    names: s.names ?? [], excludeNames: s.exclude_names ?? [], nameRegex: s.name_regex ?? "", tags: s.tags ?? [], excludeTags: s.exclude_tags ?? [], tagRegex: s.tag_regex ?? "",
+    semver: s.semver ?? "", newest: s.newest == null || s.newest === 0 ? null : s.newest, pushedSince: s.pushed_since ?? "", artifactTypes: s.artifact_types ?? [],
+    accessories: p.accessories === "none" || p.accessories === "signed_only" ? p.accessories : "all", platforms: p.platforms ?? [], platformMode: p.platform_mode === "rewrite" ? "rewrite" : "sparse",
+    renameTemplate: p.rename?.template ?? "", renameRegex: p.rename?.regex ?? "", includeExisting: p.include_existing === true,
   };
 }
 
 /** What is sent for a form; of the rule that is edited or copied, what the form does not show. */
 export function policyOf(f: RuleFields, before: Policy | undefined): Policy {
+  const select = selectionOf(f);
+  const [template, regex] = [f.renameTemplate.trim(), f.renameRegex.trim()];
   const push = f.mode === "push";
   const event = f.trigger === "event_based" && push;
   const [first = homeID, ...more] = f.destinations;
@@ -92,7 +142,31 @@ export function policyOf(f: RuleFields, before: Policy | undefined): Policy {
     deletion: event && f.deletion, replicate_deletion: event && f.deletion,
     speed: f.speed > 0 && f.unit === "Mbps" ? f.speed * kbpsInMbps : f.speed,
     override: f.override, copy_by_chunk: f.chunk, enabled: f.enabled, single_active_replication: f.single && !event,
+    select: Object.keys(select).length > 0 ? select : null,
+    rename: template !== "" || regex !== "" ? { template, ...(regex !== "" && { regex }) } : null,
+    platforms: f.platforms, platform_mode: f.platforms.length > 0 && f.platformMode === "rewrite" ? "rewrite" : "",
+    accessories: f.accessories === "all" ? "" : f.accessories, include_existing: event && f.includeExisting,
   };
+}
+
+/** What is set of the further selection. */
+function selectionOf(f: RuleFields): NonNullable<Policy["select"]> {
+  const set = (text: string) => text.trim() !== "";
+  return {
+    ...(f.names.length > 0 && { names: f.names }), ...(f.excludeNames.length > 0 && { exclude_names: f.excludeNames }), ...(set(f.nameRegex) && { name_regex: f.nameRegex.trim() }),
+    ...(f.tags.length > 0 && { tags: f.tags }), ...(f.excludeTags.length > 0 && { exclude_tags: f.excludeTags }), ...(set(f.tagRegex) && { tag_regex: f.tagRegex.trim() }),
+    ...(set(f.semver) && { semver: f.semver.trim() }), ...(f.newest !== null && f.newest > 0 && { newest: f.newest }), ...(set(f.pushedSince) && { pushed_since: f.pushedSince.trim() }),
+    ...(f.artifactTypes.length > 0 && { artifact_types: f.artifactTypes }),
+  };
+}
+
+/** How many fields of the folded part say something. */
+export function moreCount(f: RuleFields): number {
+  return [
+    f.names.length > 0, f.excludeNames.length > 0, f.nameRegex !== "", f.tags.length > 0, f.excludeTags.length > 0, f.tagRegex !== "", f.semver !== "", f.newest !== null,
+    f.pushedSince !== "", f.artifactTypes.length > 0, f.accessories !== "all", f.platforms.length > 0, f.renameTemplate !== "" || f.renameRegex !== "",
+    f.includeExisting && f.trigger === "event_based",
+  ].filter(Boolean).length;
 }
 
 function filtersOf(f: RuleFields): Filter[] {
@@ -104,24 +178,6 @@ function filtersOf(f: RuleFields): Filter[] {
   return list;
 }
 
-const shown = new Set([
-  "id", "name", "description", "src_registry", "dest_registry", "more_dest_registries", "filters", "dest_namespace", "dest_namespace_replace_count", "trigger",
-  "deletion", "replicate_deletion", "speed", "override", "copy_by_chunk", "enabled", "single_active_replication", "creation_time", "update_time", "next_run_time",
-]);
-
-/** What a rule says that the form does not show. */
-export function extrasOf(p: Policy | undefined): string[] {
-  if (p === undefined) return [];
-  const named = new Set(["select", "rename", "platforms", "accessories"]);
-  const found = new Set<string>();
-  for (const [name, value] of Object.entries(p)) {
-    if (shown.has(name) || value === null || value === undefined || value === "" || value === false || value === 0) continue;
-    if (Array.isArray(value) && value.length === 0) continue;
-    found.add(named.has(name) ? name : name === "platform_mode" ? "platforms" : "other");
-  }
-  return [...found];
-}
-
 /** The name at the destination; undefined: the source's has too few levels. */
 export function destinationName(repository: string, namespace: string, replaceCount: number): string | undefined {
   if (namespace === "") return repository;
@@ -129,27 +185,4 @@ export function destinationName(repository: string, namespace: string, replaceCo
   if (replaceCount < 0) return `${namespace}/${parts[parts.length - 1] ?? ""}`;
   if (replaceCount >= parts.length) return undefined;
   return `${namespace}/${parts.slice(replaceCount).join("/")}`;
-}
-
-/** A repository that a pattern of names could match, to show what becomes of it. */
-export function exampleFor(pattern: string): string {
-  const plain = pattern.trim().replace(/\{([^,}]*)[^}]*\}/g, "$1");
-  if (plain === "" || plain === "**") return "library/base/alpine";
-  const filled = plain.replace(/\*\*/g, "base/alpine").replace(/\*/g, "alpine").replace(/\?/g, "a").replace(/\[[^\]]*\]/g, "a");
-  return filled.includes("/") ? filled : `library/${filled}`;
-}
-
-/** Whether braces and brackets of a pattern match. */
-export function isPattern(text: string): boolean {
-  let open = "";
-  for (const c of text) {
-    if (c === "{" || c === "[") {
-      if (open !== "") return false;
-      open = c;
-    } else if (c === "}" || c === "]") {
-      if (open !== (c === "}" ? "{" : "[")) return false;
-      open = "";
-    }
-  }
-  return open === "";
 }

@@ -17,7 +17,10 @@ import { isTime } from "../../words/format";
 import { RuleDialog } from "./dialog";
 import { DriftTab } from "./drift";
 import { ExecutionsTab } from "./executions";
+import { PlanTab } from "./planTab";
 import { destinationsOf, homeID, isPush } from "./fields";
+
+const tabs = ["executions", "drift", "plan"];
 
 export default function ReplicationsPage() {
   const { words } = useTongue();
@@ -77,10 +80,11 @@ export default function ReplicationsPage() {
         : (
           <Panel label={rule.name ?? ""}>
             <Typography.Title level={2} className="break" style={{ fontSize: 18, margin: 0 }}>{rule.name}</Typography.Title>
-            <Tabs key={rule.id} activeKey={address.get("tab") === "drift" ? "drift" : "executions"} onChange={(tab) => setAddress({ tab: tab === "drift" ? tab : undefined, p: undefined })} destroyOnHidden
+            <Tabs key={rule.id} activeKey={tabs.find((tab) => tab === address.get("tab")) ?? "executions"} onChange={(tab) => setAddress({ tab: tab === "executions" ? undefined : tab, p: undefined })} destroyOnHidden
               items={[
                 { key: "executions", label: words.replications.tabs.executions, children: <ExecutionsTab policy={rule} /> },
                 { key: "drift", label: words.replications.tabs.drift, children: <DriftTab policy={rule} /> },
+                { key: "plan", label: words.plan.tab, children: <PlanTab policy={rule} /> },
               ]} />
           </Panel>
         )}

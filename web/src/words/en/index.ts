@@ -8,9 +8,12 @@ import { execution } from "./execution";
 import { executions } from "./executions";
 import { held } from "./held";
 import { log } from "./log";
+import { more } from "./more";
 import { nav } from "./nav";
 import { overview } from "./overview";
 import { members, projects } from "./projects";
+import { pattern } from "./pattern";
+import { plan } from "./plan";
 import { registries } from "./registries";
 import { replications } from "./replications";
 import { repositories } from "./repositories";
@@ -37,6 +40,9 @@ export const en = {
   log,
   drift,
   cron,
+  more,
+  pattern,
+  plan,
 };
 
 export type Words = typeof en;

@@ -39,6 +39,7 @@ export const rule = {
   cron: "Cron String",
   cronTip: "Six fields: second (0), minute, hour, day of the month, month, day of the week.",
   cronInvalid: 'The 1st field of the cron string must be 0 and the 2nd field can not be "*".',
+  nextRuns: (times: string, zone: string) => `Next: ${times} (${zone})`,
   timeZone: "Time zone",
   deletion: "Delete remote resources when locally deleted",
   deletionTip: "Only what this rule has put there is deleted.",
@@ -53,10 +54,6 @@ export const rule = {
   enable: "Enable rule",
   single: "Single active replication",
   singleTip: "One execution at a time: what is started meanwhile runs once more afterwards.",
-  more: "This rule says more than this form shows; it is kept as it is:",
-  extras: {
-    select: "further selection", rename: "renaming", platforms: "platforms", accessories: "accessories", other: "other settings",
-  } as Record<string, string>,
   required: {
     name: "Name is required.",
     nameForm: "Lower case letters, numbers and ._- between them; at most 255 characters.",

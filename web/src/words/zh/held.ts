@@ -4,7 +4,7 @@ import type { Words } from "../en";
 export const held: Words["held"] = {
   state: "等待放行",
   title: "放行之前，此次执行不会做任何操作",
-  listed: (n, repositories) => `它将删除 ${n0(repositories)} 个仓库中的 ${n0(n)} 项（Tag 或 artifact）：`,
+  listed: (n, repositories) => `它将删除 ${n0(repositories)} 个镜像仓库中的 ${n0(n)} 项（Tag 或 artifact）：`,
   place: (repository, registry) => `${registry} 上的 ${repository}`,
   moreRepositories: (n) => `以及下方另外 ${n0(n)} 个任务所列的内容`,
   moreTags: (n) => `以及另外 ${n0(n)} 项`,

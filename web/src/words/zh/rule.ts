@@ -39,6 +39,7 @@ export const rule: Words["rule"] = {
   cron: "Cron",
   cronTip: "六个字段：秒 (0)、分、时、日、月、星期。",
   cronInvalid: 'Cron 字符串的第一项必须为0且第二项不能为"*"。',
+  nextRuns: (times, zone) => `接下来：${times} (${zone})`,
   timeZone: "时区",
   deletion: "删除本地资源时同时也删除远程的资源。",
   deletionTip: "只删除由本规则复制过去的内容。",
@@ -53,8 +54,6 @@ export const rule: Words["rule"] = {
   enable: "启用规则",
   single: "同时只运行一个复制",
   singleTip: "同一时间只有一次执行：期间再次启动的会在其后再运行一次。",
-  more: "此规则还包含本表单未显示的设置，它们会原样保留：",
-  extras: { select: "更多筛选条件", rename: "重命名", platforms: "平台", accessories: "附件", other: "其他设置" },
   required: {
     name: "名称为必填项。",
     nameForm: "由小写字母、数字和其间的 ._- 组成，最多 255 个字符。",
