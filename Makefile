@@ -85,7 +85,7 @@ test-migrate-kill: ## kill the copy of a registry in use at KILLS=300 random mom
 .PHONY: test-kube
 test-kube: ## run the tests that need Kubernetes, which is built first: a quarter of an hour, once
 	CGO_ENABLED=0 GOFLAGS=-trimpath go -C test/kube vet .
-	LIGHTERAGE_REQUIRE_KUBE=1 go test -count=1 -timeout 60m ./internal/kube/... ./internal/cli
+	LIGHTERAGE_REQUIRE_KUBE=1 go test -count=1 -timeout 60m ./internal/kube/... ./internal/cli ./deploy/...
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME=20s
