@@ -23,6 +23,7 @@ const ArtifactsPage = lazy(() => import("./pages/artifacts"));
 const ArtifactPage = lazy(() => import("./pages/artifact"));
 const RegistriesPage = lazy(() => import("./pages/registries"));
 const ReplicationsPage = lazy(() => import("./pages/replications"));
+const StoragePage = lazy(() => import("./pages/storage"));
 const ExecutionPage = lazy(() => import("./pages/execution"));
 
 const client = new QueryClient({
@@ -72,6 +73,7 @@ export function App({ first }: { first: Tongue }) {
                         <Route path="/harbor/overview" element={<OverviewPage />} />
                         <Route path="/harbor/registries" element={<RegistriesPage />} />
                         <Route path="/harbor/replications" element={<ReplicationsPage />} />
+                        <Route path="/harbor/storage" element={<StoragePage />} />
                         <Route path="/harbor/replications/:id/tasks" element={<ExecutionPage />} />
                       </Route>
                       <Route path="*" element={<NotFound />} />

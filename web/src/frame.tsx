@@ -1,5 +1,5 @@
 // What stands around each page: navigation, who is logged in, what everybody should know.
-import { AppstoreOutlined, ClusterOutlined, DashboardOutlined, DownOutlined, MenuOutlined, SwapOutlined, UserOutlined } from "@ant-design/icons";
+import { AppstoreOutlined, ClusterOutlined, DashboardOutlined, DatabaseOutlined, DownOutlined, MenuOutlined, SwapOutlined, UserOutlined } from "@ant-design/icons";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Alert, Button, Drawer, Dropdown, Grid, Layout, Menu, Modal, Typography } from "antd";
 import { Suspense, useEffect, useState, type ReactNode } from "react";
@@ -118,6 +118,7 @@ function Navigation({ admin }: { admin: boolean }) {
     administration.push(
       { path: "/harbor/registries", icon: <ClusterOutlined />, text: words.nav.registries },
       { path: "/harbor/replications", icon: <SwapOutlined />, text: words.nav.replications },
+      { path: "/harbor/storage", icon: <DatabaseOutlined />, text: words.nav.storage },
     );
   }
   const item = ({ path, icon, text }: Place) => ({ key: path, icon, label: <Link to={path}>{text}</Link> });

@@ -62,28 +62,36 @@ func chromium(t *testing.T) string {
 // startServer runs a server with the console and returns its address.
 func startServer(t *testing.T, console fs.FS) string {
 	t.Helper()
+	url, _ := startServerIn(t, console, t.TempDir(), "127.0.0.1:0")
+	return url
+}
+
+// startServerIn runs a server on a folder that may have served before, until the test or
+// what it returns ends it.
+func startServerIn(t *testing.T, console fs.FS, dir, listen string) (url string, stop func()) {
+	t.Helper()
 	ready, ended := make(chan server.Info, 1), make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
-	dir := t.TempDir()
 	go func() {
 		ended <- server.Run(ctx, server.Config{
-			DataDir: dir, Listen: "127.0.0.1:0", AdminPassword: adminPassword, Version: "v1.2.3", Console: console,
+			DataDir: dir, Listen: listen, AdminPassword: adminPassword, Version: "v1.2.3", Console: console,
 			Ready: func(i server.Info) { ready <- i },
 		})
 	}()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("the server ended with %v", err)
 		}
 	})
+	t.Cleanup(stop)
 	select {
 	case i := <-ready:
-		return i.URL
+		return i.URL, stop
 	case err := <-ended:
 		ended <- nil
 		t.Fatalf("the server did not start: %v", err)
-		return ""
+		return "", nil
 	}
 }
 

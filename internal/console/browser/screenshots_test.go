@@ -60,6 +60,8 @@ func TestScreenshots(t *testing.T) {
 						"/harbor/replications/1/tasks?log=1",
 						fmt.Sprintf("/harbor/replications/%d/tasks", waiting),
 						"/harbor/replications/99/tasks",
+						"/harbor/storage",
+						"/harbor/storage?tab=check",
 						"/harbor/nothing",
 					} {
 						p.goTo(path)

@@ -1,7 +1,7 @@
 // Live updates: the server says what has changed, and what is shown of it is read anew.
 import { useQueryClient, type QueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
-import type { Execution } from "./client";
+import type { Execution, StorageFsck } from "./client";
 
 /** Keeps everything that is shown up to date. Returns false while changes cannot be seen. */
 export function useLiveUpdates(): boolean {
@@ -18,6 +18,20 @@ export function useLiveProject(id: number): void {
     if (id === 0) return undefined;
     return whileSeen(`/api/v2.0/projects/${id}/events`, (source) => listenToProject(source, client));
   }, [client, id]);
+}
+
+/** Keeps what is shown of the checks of the storage up to date. */
+export function useLiveStorageChecks(): void {
+  const client = useQueryClient();
+  useEffect(() => whileSeen("/api/v2.0/storage/fsck/events", (source) => {
+    const renew = (...key: (string | number | boolean)[]) => void client.invalidateQueries({ queryKey: key });
+    source.addEventListener("ready", () => renew("storage-checks"));
+    source.addEventListener("fsck", (event) => {
+      const check = JSON.parse(event.data as string) as StorageFsck;
+      client.setQueryData<StorageFsck[]>(["storage-checks"], (list) => list === undefined ? undefined : [check, ...list.filter((c) => c.id !== check.id)]);
+      renew("storage-findings", check.id, true);
+    });
+  }), [client]);
 }
 
 /** Listens to a stream while the page is seen: browsers allow six connections to a server. */

@@ -108,6 +108,15 @@ export const queries = {
   projectLabels: (project: number) => queryOptions({
     queryKey: ["labels", project], queryFn: () => must(api.GET("/labels", { params: { query: { scope: "p", project_id: project, page_size: 100 } } })),
   }),
+
+  storage: () => queryOptions({ queryKey: ["storage"], queryFn: () => must(api.GET("/storage")) }),
+  storageUsage: () => queryOptions({ queryKey: ["storage-usage"], queryFn: () => must(api.GET("/storage/usage")) }),
+  storageChecks: () => queryOptions({ queryKey: ["storage-checks"], queryFn: () => must(api.GET("/storage/fsck")) }),
+  storageFindings: (id: number, filter: { severity?: string; kind?: string; repository?: string; page: number; page_size: number }, running: boolean) => queryOptions({
+    // What a check has found does not change after its end, and is renewed with its progress before.
+    queryKey: ["storage-findings", id, running, filter], placeholderData: keepPreviousData, staleTime: running ? 0 : Infinity,
+    queryFn: () => mustPage(api.GET("/storage/fsck/{id}/findings", { params: { path: { id }, query: filter } })),
+  }),
 };
 
 const withAll = { with_label: true, with_accessory: true, with_replication: true };

@@ -19,6 +19,7 @@ import { replications } from "./replications";
 import { repositories } from "./repositories";
 import { rule } from "./rule";
 import { signIn } from "./signIn";
+import { storage } from "./storage";
 
 export const en = {
   product: "Lighterage",
@@ -39,6 +40,7 @@ export const en = {
   held,
   log,
   drift,
+  storage,
   cron,
   more,
   pattern,

@@ -5,6 +5,7 @@ export const nav = {
   administration: "Administration",
   registries: "Registries",
   replications: "Replications",
+  storage: "Storage",
   menu: "Menu",
   skip: "Skip to the content",
   theme: "Theme",

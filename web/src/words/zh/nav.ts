@@ -7,6 +7,7 @@ export const nav: Words["nav"] = {
   administration: "系统管理",
   registries: "仓库管理",
   replications: "复制管理",
+  storage: "存储",
   menu: "菜单",
   skip: "跳到内容",
   theme: "主题",
