@@ -53,6 +53,7 @@ func TestScreenshots(t *testing.T) {
 						"/harbor/replications?rule=1",
 						"/harbor/replications?rule=2",
 						"/harbor/replications?rule=1&tab=drift",
+						"/harbor/replications?rule=1&tab=plan",
 						"/harbor/replications?new=1",
 						"/harbor/replications?edit=2",
 						"/harbor/replications/1/tasks",

@@ -78,7 +78,16 @@ function listen(source: EventSource, client: QueryClient, setLive: (live: boolea
     lost ??= setTimeout(() => setLive(false), 10_000);
     if (source.readyState === EventSource.CLOSED) renew("user"); // refused: perhaps the session has ended
   });
+  // It sums everything up, and is asked for once for many executions.
+  let summing: ReturnType<typeof setTimeout> | undefined;
+  const sumUp = () => {
+    summing ??= setTimeout(() => {
+      summing = undefined;
+      renew("activity");
+    }, 2_000);
+  };
   source.addEventListener("execution", (event) => {
+    sumUp();
     const execution = JSON.parse(event.data as string) as Execution;
     client.setQueryData(["execution", execution.id], execution);
     renew("executions", execution.policy_id ?? 0);

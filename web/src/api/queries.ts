@@ -28,6 +28,9 @@ export const queries = {
   policy: (id: number) => queryOptions({
     queryKey: ["policies", id], queryFn: () => must(api.GET("/replication/policies/{id}", { params: { path: { id } } })),
   }),
+  activity: () => queryOptions({
+    queryKey: ["activity"], queryFn: () => must(api.GET("/replication/activity")),
+  }),
   schedule: (cron: string, zone: string) => queryOptions({
     queryKey: ["schedule", cron, zone], retry: false,
     queryFn: () => must(api.GET("/replication/schedule", { params: { query: { cron, time_zone: zone } } })),

@@ -1,5 +1,5 @@
 // Overview: is everything where it should be, and if not, which button helps?
-import { CheckCircleFilled, ClockCircleOutlined, CloseCircleFilled, ExclamationCircleFilled, MinusCircleOutlined, QuestionCircleOutlined, SyncOutlined } from "@ant-design/icons";
+import { CheckCircleFilled, ClockCircleOutlined, CloseCircleFilled, ExclamationCircleFilled, MinusCircleOutlined, PauseCircleFilled, QuestionCircleOutlined, SyncOutlined } from "@ant-design/icons";
 import { useMutation, useQueries, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Alert, Button, Table, Tag, Typography, type TableColumnsType } from "antd";
 import type { ReactNode } from "react";
@@ -10,6 +10,7 @@ import { Failure, Said, useTell } from "../parts/failure";
 import { Nothing, PageHead, Panel } from "../parts/page";
 import { useTongue } from "../words";
 import { isTime } from "../words/format";
+import { ActivityChart } from "./activityChart";
 import { standings, type Standing, type StandingState } from "./standing";
 
 export default function OverviewPage() {
@@ -19,12 +20,13 @@ export default function OverviewPage() {
   const rules = policies.data ?? [];
   const drifts = useQueries({ queries: rules.map((p) => queries.drift(p.id ?? 0, { page: 1, page_size: 1 })) });
   const latest = useQueries({ queries: rules.map((p) => queries.executions({ policy_id: p.id ?? 0, page: 1, page_size: 1 })) });
-  const rows = rules.flatMap((p, i) => standings(p, drifts[i]?.data?.data, latest[i]?.data?.data[0], registries.data ?? []));
-  rows.sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || (a.policy.name ?? "").localeCompare(b.policy.name ?? ""));
-  const loaded = policies.isSuccess && registries.isSuccess && drifts.every((d) => !d.isPending) && latest.every((l) => !l.isPending);
+  const activity = useQuery(queries.activity());
+  const rows = rules.flatMap((p, i) => standings(p, drifts[i]?.data?.data, latest[i]?.data?.data[0], registries.data ?? [], activity.data?.destinations ?? []));
+  rows.sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || (a.oldest ?? "~").localeCompare(b.oldest ?? "~") || (a.policy.name ?? "").localeCompare(b.policy.name ?? ""));
+  const loaded = policies.isSuccess && registries.isSuccess && activity.isSuccess && drifts.every((d) => !d.isPending) && latest.every((l) => !l.isPending);
   const columns = useColumns();
-  const bad = rows.filter((r) => r.state === "failing" || r.state === "behind" || r.state === "unknown").length;
-  const error = policies.error ?? registries.error ?? drifts.find((d) => d.error !== null)?.error ?? latest.find((l) => l.error !== null)?.error ?? null;
+  const bad = rows.filter((r) => r.state === "failing" || r.state === "held" || r.state === "behind" || r.state === "unknown").length;
+  const error = policies.error ?? registries.error ?? activity.error ?? drifts.find((d) => d.error !== null)?.error ?? latest.find((l) => l.error !== null)?.error ?? null;
   return (
     <>
       <PageHead title={words.overview.title} sub={words.overview.intro} />
@@ -46,6 +48,7 @@ export default function OverviewPage() {
             ) : " ",
           }} />
       </Panel>
+      {loaded && rows.length > 0 && activity.data !== undefined && <Panel label={words.overview.chart.title}><ActivityChart hours={activity.data.hours} /></Panel>}
     </>
   );
 }
@@ -57,10 +60,11 @@ function LinkButton({ to, primary = false, children }: { to: string; primary?: b
   );
 }
 
-const order: StandingState[] = ["failing", "behind", "unknown", "running", "inSync", "deactivated"];
+const order: StandingState[] = ["failing", "held", "behind", "unknown", "running", "inSync", "deactivated"];
 
 const looks: Record<StandingState, [color: string, icon: ReactNode]> = {
   failing: ["error", <CloseCircleFilled key="i" />],
+  held: ["warning", <PauseCircleFilled key="i" />],
   behind: ["warning", <ExclamationCircleFilled key="i" />],
   unknown: ["default", <QuestionCircleOutlined key="i" />],
   running: ["processing", <SyncOutlined key="i" spin />],
@@ -85,9 +89,13 @@ function Detail({ standing: s }: { standing: Standing }) {
   const lines: ReactNode[] = [];
   if (s.state === "deactivated") lines.push(w.deactivated);
   if (s.unhealthy !== undefined) lines.push(<>{w.unhealthy} <Said text={s.unhealthy} /></>);
-  if (s.lastFailed !== undefined) lines.push(<>{w.failed} {s.lastFailed.status_text !== "" && <Said text={s.lastFailed.status_text} />}</>);
+  if (s.lastFailed !== undefined || s.failingTime !== undefined) {
+    const reason = s.unhealthy !== undefined ? "" : s.failingReason !== "" ? s.failingReason : s.lastFailed?.status_text ?? "";
+    lines.push(<>{isTime(s.failingTime) ? <span title={format.time(s.failingTime)}>{w.failing(format.relative(s.failingTime))}</span> : w.failed} {reason !== "" && <Said text={reason} />}</>);
+  }
+  if (s.held !== 0) lines.push(w.held);
   if (s.drift > 0) lines.push(w.behind(s.drift));
-  if (s.waiting > 0) lines.push(<><ClockCircleOutlined /> {w.waiting(s.waiting)}</>);
+  if (s.waiting > 0) lines.push(<><ClockCircleOutlined /> {w.waiting(s.waiting)} {isTime(s.oldest) && <span title={format.time(s.oldest)}>{w.waitingSince(format.relative(s.oldest))}</span>}</>);
   if (s.state === "running") lines.push(w.running);
   if (s.state === "unknown") lines.push(s.checkError !== "" ? <>{w.incomplete} <Said text={s.checkError} /></> : isTime(s.verified) ? w.changed : w.never);
   if (s.state === "inSync") lines.push(s.known > 0 ? w.inSync(s.known) : w.inSyncEmpty);
@@ -116,6 +124,7 @@ function Help({ standing: s }: { standing: Standing }) {
   });
   if (s.state === "deactivated") return <Button loading={enable.isPending} onClick={() => enable.mutate()}>{w.enable}</Button>;
   if (s.unhealthy !== undefined) return <LinkButton to={`/harbor/registries?edit=${s.registryID}`}>{w.registry}</LinkButton>;
+  if (s.state === "held") return <LinkButton primary to={`/harbor/replications/${s.held}/tasks`}>{w.held}</LinkButton>;
   if (s.lastFailed !== undefined) return <LinkButton to={`/harbor/replications/${s.lastFailed.id ?? ""}/tasks`}>{w.execution}</LinkButton>;
   if (s.drift > 0) return <LinkButton to={`/harbor/replications?rule=${id}&tab=drift&only=1`}>{w.drift}</LinkButton>;
   if (s.state === "unknown") return <Button loading={verify.isPending || s.checking} onClick={() => verify.mutate()}>{w.verify}</Button>;
