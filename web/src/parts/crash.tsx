@@ -1,6 +1,8 @@
-import { Button, Result } from "antd";
+import { WarningFilled } from "@ant-design/icons";
+import { Button } from "antd";
 import { Component, type ReactNode } from "react";
 import { useWords } from "../words";
+import { Message } from "./message";
 
 /** Shows what went wrong in place of an empty page. */
 export class Crash extends Component<{ children: ReactNode }, { error?: Error }> {
@@ -11,16 +13,16 @@ export class Crash extends Component<{ children: ReactNode }, { error?: Error }>
   }
 
   override render() {
-    return this.state.error === undefined ? this.props.children : <Message error={this.state.error} />;
+    return this.state.error === undefined ? this.props.children : <Crashed error={this.state.error} />;
   }
 }
 
-function Message({ error }: { error: Error }) {
+function Crashed({ error }: { error: Error }) {
   const words = useWords();
   return (
-    <Result status="error" title={words.common.crashed} subTitle={words.common.crashedText}
-      extra={<Button type="primary" onClick={() => location.reload()}>{words.common.reload}</Button>}>
+    <Message icon={<WarningFilled />} title={words.common.crashed} text={words.common.crashedText}>
       <pre className="code reason">{`${error.name}: ${error.message}`}</pre>
-    </Result>
+      <Button type="primary" onClick={() => location.reload()}>{words.common.reload}</Button>
+    </Message>
   );
 }

@@ -1,13 +1,14 @@
 // The page of one execution: how far it is, and its tasks.
-import { FileTextOutlined, ReloadOutlined, StopOutlined } from "@ant-design/icons";
+import { FileTextOutlined, QuestionCircleOutlined, ReloadOutlined, StopOutlined } from "@ant-design/icons";
 import { useQuery } from "@tanstack/react-query";
-import { Button, Result, Select, Space, Table, Typography, type TableColumnsType } from "antd";
+import { Button, Select, Space, Table, Typography, type TableColumnsType } from "antd";
 import { Link, useParams } from "react-router";
 import { ApiError, type Execution, type Item, type Task } from "../../api/client";
 import { queries } from "../../api/queries";
 import { canRetry, canStop, durationOf, isHeld, useExecutionActions } from "../../parts/executionActions";
 import { Failure, Said } from "../../parts/failure";
 import { Loading } from "../../parts/loading";
+import { Message } from "../../parts/message";
 import { Nothing, PageHead, Panel } from "../../parts/page";
 import { numberIn, useAddress, usePagination } from "../../parts/paging";
 import { NotFound } from "../../parts/results";
@@ -29,7 +30,7 @@ function OneExecution({ id }: { id: number }) {
   const act = useExecutionActions();
   if (execution.data === undefined) {
     if (execution.error instanceof ApiError && execution.error.status === 404) {
-      return <Result status="404" title={words.execution.gone} subTitle={words.execution.goneText} extra={<Link to="/harbor/replications">{words.execution.back}</Link>} />;
+      return <Message icon={<QuestionCircleOutlined />} title={words.execution.gone} text={words.execution.goneText}><Link to="/harbor/replications">{words.execution.back}</Link></Message>;
     }
     return execution.error === null ? <Loading /> : <Failure error={execution.error} retry={() => void execution.refetch()} />;
   }
