@@ -11,6 +11,7 @@ import { LanguageChooser, ThemeChooser } from "./parts/choosers";
 import { Failure } from "./parts/failure";
 import { Loading } from "./parts/loading";
 import { NotAllowed } from "./parts/results";
+import { Search } from "./parts/search";
 import { SignInForm } from "./parts/signInForm";
 import { useWords } from "./words";
 
@@ -46,6 +47,7 @@ function Inside({ user }: { user: User }) {
     setLogin((n) => n + 1);
     void client.invalidateQueries();
   };
+  const searchable = useQuery(queries.system()).data?.registry_storage_provider_name !== "";
   const navigation = <Navigation admin={user.sysadmin_flag === true} />;
   return (
     <Layout className="frame">
@@ -53,6 +55,7 @@ function Inside({ user }: { user: User }) {
       <Layout.Header className="frame-header">
         {!wide && <Button type="text" icon={<MenuOutlined />} aria-label={words.nav.menu} aria-expanded={open} onClick={() => setOpen(true)} />}
         <Link className="frame-brand" to="/"><img src="/favicon.svg" alt="" /><span>{words.product}</span></Link>
+        {wide && searchable && <Search />}
         <span className="frame-space" />
         <LanguageChooser />
         <ThemeChooser />
@@ -61,7 +64,7 @@ function Inside({ user }: { user: User }) {
       <Layout>
         {wide
           ? <Layout.Sider className="frame-side" width={232} theme="light"><div className="frame-side-inner">{navigation}</div></Layout.Sider>
-          : <Drawer open={open} onClose={() => setOpen(false)} placement="left" size={264} title={words.product} styles={{ body: { padding: 0 } }}>{navigation}</Drawer>}
+          : <Drawer open={open} onClose={() => setOpen(false)} placement="left" size={264} title={words.product} styles={{ body: { padding: 0 } }}>{searchable && <div className="frame-search-narrow"><Search /></div>}{navigation}</Drawer>}
         <Layout style={{ minWidth: 0 }}>
           <Banners key={login} live={user.sysadmin_flag === true} />
           <main id="content" className="frame-content" ref={main} tabIndex={-1}>

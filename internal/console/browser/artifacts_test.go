@@ -4,6 +4,9 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
 	ts "github.com/lighterage/lighterage/internal/testserver"
 )
 
@@ -181,4 +184,26 @@ func deleteIt(p *page, w artifactWords, index *ts.Artifact) {
 	p.click(".ant-modal-confirm-btns button", w.delete)
 	p.shows(w.deleted)
 	p.until("it is gone", `!find("td .ant-tag", "v2.0") && find("td .ant-tag", "v1.0")`)
+}
+
+func TestTheSearchAtTheTopFindsProjectsAndRepositories(t *testing.T) {
+	w := english()
+	url := startServer(t, builtConsole(t))
+	galley(t, url)
+	call(t, http.MethodPost, url+"/api/v2.0/projects", map[string]any{"project_name": "base-team", "metadata": map[string]any{"public": "false"}})
+	user(t, url, "dev")
+	p := open(t, url, w.tag)
+	p.loginAs(w, "dev")
+	p.until("the first page is there, and has the focus", `find("td", "library") && document.activeElement?.id === "content"`)
+	p.typeFilter("Search projects and repositories", "base")
+	p.until("what the user may see is offered", `find(".ant-select-item-option", "library/base/app") && !find(".ant-select-item-option", "base-team")`)
+	p.until("the first is chosen", `document.querySelector(".ant-select-item-option-active")?.innerText.includes("library/base/app") && document.activeElement?.id === "filter"`)
+	p.run(chromedp.KeyEvent(kb.Enter))
+	p.until("the repository is shown", `find("h1", "base/app") && find("td .ant-tag", "v1.0")`)
+	p.until("where it is replicated is for members", `!document.body.innerText.includes("cluster1")`)
+	p.typeFilter("Search projects and repositories", "libr")
+	p.until("the project is offered", `find(".ant-select-item-option", "library")`)
+	p.accessible("the search")
+	p.typeFilter("Search projects and repositories", "zzz")
+	p.shows("Nothing has this in its name.")
 }

@@ -22,6 +22,7 @@ func world(t *testing.T, url string) *ts.Registry {
 	for i := range 3 {
 		ts.Push(t, home, fmt.Sprintf("library/app%d", i), "v1.0", ts.DockerImage(t, uint64(i+1)))
 	}
+	crew(t, url, home)
 	call(t, http.MethodPost, url+"/api/v2.0/registries", map[string]any{"name": "cluster1-registry", "type": "docker-registry", "url": cluster.URL, "description": "Production, Frankfurt"})
 	call(t, http.MethodPost, url+"/api/v2.0/registries", map[string]any{"name": "cluster2-registry", "type": "docker-registry", "url": "http://127.0.0.1:9",
 		"credential": map[string]any{"type": "basic", "access_key": "pusher", "access_secret": "secret"}})
@@ -40,6 +41,24 @@ func world(t *testing.T, url string) *ts.Registry {
 		call(t, http.MethodPost, url+"/api/v2.0/replication/executions", map[string]any{"policy_id": id + 1})
 	}
 	return cluster
+}
+
+// crew is a project with members, and a repository with several kinds of artifacts.
+func crew(t *testing.T, url string, home *ts.Registry) {
+	t.Helper()
+	index := ts.Index(t, 50)
+	ts.Push(t, home, "library/base/nginx", "v1.0", index)
+	ts.Push(t, home, "library/base/nginx", ts.CosignTag(index.Digest), ts.CosignSignature(t, index))
+	ts.Push(t, home, "library/base/nginx", "nightly", ts.DockerImage(t, 51))
+	for i := range 9 {
+		ts.Push(t, home, "library/base/nginx", fmt.Sprintf("v1.0.%d", i), index)
+	}
+	call(t, http.MethodPost, url+"/api/v2.0/labels", map[string]any{"name": "release", "color": "#2b7a0b", "scope": "g", "description": "May go to production"})
+	call(t, http.MethodPost, url+"/api/v2.0/projects/library/repositories/base%252Fnginx/artifacts/v1.0/labels", map[string]any{"id": 1})
+	call(t, http.MethodPut, url+"/api/v2.0/projects/library/repositories/base%252Fnginx", map[string]any{"description": "What all front ends are built on"})
+	call(t, http.MethodPost, url+"/api/v2.0/projects", map[string]any{"project_name": "team-a", "metadata": map[string]any{"public": "false"}})
+	user(t, url, "ada")
+	call(t, http.MethodPost, url+"/api/v2.0/projects/team-a/members", map[string]any{"role_id": 4, "member_user": map[string]any{"username": "ada"}})
 }
 
 func TestASessionThatEndsLosesNothingThatWasTyped(t *testing.T) {
@@ -148,7 +167,7 @@ func TestAFirstLoadIsSmall(t *testing.T) {
 	world(t, url)
 	p := open(t, url, w.tag)
 	p.login(w)
-	for _, path := range []string{"/harbor/overview", "/harbor/registries", "/harbor/replications?rule=1&new=1", "/harbor/replications/1/tasks"} {
+	for _, path := range []string{"/harbor/overview", "/harbor/registries", "/harbor/replications?rule=1&new=1", "/harbor/replications/1/tasks", "/harbor/projects", "/harbor/projects/1/repositories/base%2Fnginx/artifacts-tab"} {
 		p.run(chromedp.Navigate("about:blank"))
 		if _, err := chromedp.Call(p.ctx, network.ClearBrowserCache, cdp.Empty{}); err != nil {
 			t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 type projectWords struct {
 	words
 	projects, newProject, public, private, nameRequired, nameForm, exists, created, inTheWay, deleted, deleteWhat string
-	members, configuration, newMember, noUser, userRequired, unknownUser, already, added, maintainer, roleChanged string
+	members, configuration, newMember, userRequired, unknownUser, already, added, maintainer, roleChanged         string
 	remove, removed, makePublic, changed, repositories, noRepositories, pushCommand, pushTitle, repositoryDeleted string
 	emptyMember, notFound                                                                                         string
 }

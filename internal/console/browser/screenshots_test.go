@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	ts "github.com/lighterage/lighterage/internal/testserver"
 )
 
 // TestScreenshots writes pictures of every page into the folder that the environment
@@ -64,6 +66,17 @@ func TestScreenshots(t *testing.T) {
 						"/harbor/storage",
 						"/harbor/storage?tab=check",
 						"/harbor/nothing",
+						"/harbor/projects",
+						"/harbor/projects?new=1",
+						"/harbor/projects/1/repositories",
+						"/harbor/projects/2/repositories",
+						"/harbor/projects/1/repositories?push=1",
+						"/harbor/projects/2/members",
+						"/harbor/projects/2/members?new=1",
+						"/harbor/projects/1/configs",
+						"/harbor/projects/1/repositories/base%2Fnginx/artifacts-tab",
+						"/harbor/projects/1/repositories/base%2Fnginx/artifacts-tab/artifacts/" + ts.Index(t, 50).Digest.String(),
+						"/harbor/projects/1/repositories/app0/artifacts-tab/artifacts/" + ts.DockerImage(t, 1).Digest.String(),
 					} {
 						p.goTo(path)
 						p.until("something is there", `document.querySelector("main")?.innerText.length > 10`)
@@ -105,11 +118,12 @@ func filename(path string) string {
 	name := ""
 	for _, c := range path[len("/harbor"):] {
 		switch c {
-		case '/', '?', '&', '=':
+		case '/', '?', '&', '=', '%', ':':
 			name += "-"
 		default:
 			name += string(c)
 		}
 	}
-	return name
+	const longest = 60 // digests say nothing
+	return name[:min(len(name), longest)]
 }

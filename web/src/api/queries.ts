@@ -108,6 +108,18 @@ export const queries = {
       params: { path: { project_name: project, repository_name: repository, reference, addition: "build_history" } },
     })),
   }),
+  /** A few projects and repositories with a text in their names. */
+  search: (text: string) => queryOptions({
+    queryKey: ["search", text], enabled: text !== "",
+    queryFn: async () => {
+      const few = { page: 1, page_size: 8 };
+      const [projects, repositories] = await Promise.all([
+        must(api.GET("/projects", { params: { query: { ...few, name: text } } })),
+        must(api.GET("/repositories", { params: { query: { ...few, q: contains("name", text), sort: "name" } } })),
+      ]);
+      return { projects, repositories };
+    },
+  }),
   projectLabels: (project: number) => queryOptions({
     queryKey: ["labels", project], queryFn: () => must(api.GET("/labels", { params: { query: { scope: "p", project_id: project, page_size: 100 } } })),
   }),

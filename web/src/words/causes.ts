@@ -65,6 +65,11 @@ const known: Known[] = [
   [/^(\d+) references are deleted at the destination$/, "将在目标中删除 $1 项。"],
   [/^it is gone from the source$/, "已从源中消失。"],
 
+  // why something is not at a destination
+  [/^[Ll]ook up (.+) at (.+?): .*connection refused$/, "无法查询 $2 上的 $1：连接被拒绝。"],
+  [/^[Ll]ook up (.+) at (.+?): .*(?:timeout|deadline exceeded)\S*$/, "无法查询 $2 上的 $1：超时没有应答。"],
+  [/^[Ll]ook up (.+) at (.+?): .*no such host$/, "无法查询 $2 上的 $1：找不到主机名。"],
+
   // what executions and drift say of themselves
   [/^waits until the executions before it have ended/, "等待之前的执行结束：该规则同一时间只运行一个执行。"],
   [/^(?:waits to be released: )?the source has nothing for the rule any more, which makes (\d+) deletions at its destinations$/, "源中已没有该规则的任何内容，这意味着要在目标仓库删除 $1 项。"],

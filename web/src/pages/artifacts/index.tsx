@@ -1,7 +1,7 @@
 // The artifacts of a repository, and where each is replicated.
 import { DownOutlined, EditOutlined, ReloadOutlined, SafetyCertificateFilled } from "@ant-design/icons";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { Button, Dropdown, Form, Input, Modal, Select, Table, Tag, Typography, type TableColumnsType } from "antd";
+import { Button, Dropdown, Form, Grid, Input, Modal, Select, Space, Table, Tag, Typography, type TableColumnsType } from "antd";
 import { useState } from "react";
 import { Link } from "react-router";
 import { api, ApiError, must, type Artifact, type Repository } from "../../api/client";
@@ -31,7 +31,8 @@ export default function ArtifactsPage() {
 
 function Artifacts({ place }: { place: Place }) {
   const { words } = useTongue();
-  const repository = useQuery(queries.repository(place.project, place.repository));
+  // Who is no member of a public project may look at artifacts, and not at what is said of the repository.
+  const repository = useQuery({ ...queries.repository(place.project, place.repository), enabled: place.may("repository:read") });
   const table = useServerTable();
   const { address, setAddress, search } = table;
   const [tagged, type, label] = [address.get("tagged") ?? "", address.get("type") ?? "", address.get("label") ?? ""];
@@ -75,7 +76,7 @@ function Artifacts({ place }: { place: Place }) {
         {artifacts.error !== null && <Failure error={artifacts.error} retry={() => void artifacts.refetch()} />}
         <Table<Artifact>
           rowKey={(a) => a.digest ?? ""} columns={columns} dataSource={list} loading={artifacts.isPending} pagination={table.pagination(artifacts.data?.total)} onChange={table.onChange}
-          showSorterTooltip={false} size="middle" scroll={{ x: 1180 }}
+          showSorterTooltip={false} size="middle" scroll={{ x: 1100 }}
           rowSelection={{
             selectedRowKeys: chosen.map((a) => a.digest ?? ""), onChange: (keys) => setSelected(keys.map(String)),
             getCheckboxProps: (a) => ({ "aria-label": words.common.select(shortDigest(a.digest)) }),
@@ -113,30 +114,35 @@ function useColumns(place: Place, order: (field: string) => "ascend" | "descend"
   const { words, format } = useTongue();
   const { data: system } = useQuery(queries.system());
   const host = system?.registry_url ?? location.host;
+  const narrow = Grid.useBreakpoint().md === false;
+  const replication: TableColumnsType<Artifact> = [
+    { title: words.artifacts.columns.replication, dataIndex: "replication", width: 230, render: (list: Artifact["replication"]) => <StandingCell list={list} /> },
+  ];
   return [
     {
-      title: words.artifacts.columns.artifact, dataIndex: "digest", width: 200,
+      title: words.artifacts.columns.artifact, dataIndex: "digest", width: narrow ? 220 : 150,
       render: (digest: string, a) => (
         <>
           <Link className="code" to={artifactPath(place, digest)} title={digest}>{shortDigest(digest)}</Link>
           <Typography.Text type="secondary" className="cell-sub">{words.artifacts.types[a.type ?? ""] ?? a.type}</Typography.Text>
           {platformsOf(a).map((platform) => <Typography.Text key={platform} type="secondary" className="cell-sub">{platform}</Typography.Text>)}
+          {narrow && <div style={{ marginTop: 6 }}><StandingCell list={a.replication} /></div>}
         </>
       ),
     },
     {
-      title: words.artifacts.columns.tags, dataIndex: "tags", className: "break", width: 180,
+      title: words.artifacts.columns.tags, dataIndex: "tags", className: "break", width: 160,
       render: (tags: Artifact["tags"] | null) => (tags == null || tags.length === 0 ? <Typography.Text type="secondary">{words.artifacts.untagged}</Typography.Text> : (
-        <>
-          {tags.slice(0, shownTags).map((t) => <Tag key={t.name}>{t.name}</Tag>)}
+        <Space wrap size={4}>
+          {tags.slice(0, shownTags).map((t) => <Tag key={t.name} className="tag">{t.name}</Tag>)}
           {tags.length > shownTags && <Typography.Text type="secondary" className="nowrap">{words.common.moreOf(tags.length - shownTags)}</Typography.Text>}
-        </>
+        </Space>
       )),
     },
-    { title: words.artifacts.columns.pull, key: "pull", width: 110, render: (_, a) => <Typography.Text copyable={{ text: pullCommand(host, a, a.tags?.[0]?.name), tooltips: [words.artifacts.copyPull, words.repositories.copied] }} /> },
-    { title: words.artifacts.columns.replication, dataIndex: "replication", width: 260, render: (list: Artifact["replication"]) => <StandingCell list={list} /> },
+    { title: words.artifacts.columns.pull, key: "pull", width: 96, render: (_, a) => <Typography.Text copyable={{ text: pullCommand(host, a, a.tags?.[0]?.name), tooltips: [words.artifacts.copyPull, words.repositories.copied] }} /> },
+    ...(narrow ? [] : replication),
     { title: words.artifacts.columns.size, dataIndex: "size", sorter: true, sortOrder: order("size"), className: "nowrap", render: (n: number | undefined) => format.bytes(n ?? 0) },
-    { title: words.artifacts.columns.labels, dataIndex: "labels", className: "break", render: (labels: Artifact["labels"] | null) => (labels ?? []).map((l) => <LabelTag key={l.id} label={l} />) },
+    { title: words.artifacts.columns.labels, dataIndex: "labels", className: "break", render: (labels: Artifact["labels"] | null) => <Space wrap size={4}>{(labels ?? []).map((l) => <LabelTag key={l.id} label={l} />)}</Space> },
     {
       title: words.artifacts.columns.accessories, key: "accessories",
       render: (_, a) => (a.accessories ?? []).length > 0 && (

@@ -6,7 +6,7 @@ import type { Label } from "../../api/client";
 export function LabelTag({ label }: { label: Label }) {
   const color = label.color == null || label.color === "" ? undefined : label.color;
   return (
-    <Tag icon={label.scope === "g" ? <GlobalOutlined /> : <TagOutlined />} title={label.description === "" ? undefined : label.description}>
+    <Tag className="tag" icon={label.scope === "g" ? <GlobalOutlined /> : <TagOutlined />} title={label.description === "" ? undefined : label.description}>
       {color !== undefined && <span className="swatch" style={{ background: color }} />}
       {label.name}
     </Tag>

@@ -27,7 +27,7 @@ const order = Object.keys(looks);
 export function StandingState({ state, text }: { state: string; text?: string }) {
   const { artifacts: words } = useWords();
   const [color, icon] = looks[state] ?? ["default", null];
-  return <Tag color={color} icon={icon} title={words.standing.tips[state]} className="standing">{text ?? words.standing.states[state] ?? state}</Tag>;
+  return <Tag color={color} icon={icon} title={words.standing.tips[state]} className="tag">{text ?? words.standing.states[state] ?? state}</Tag>;
 }
 
 /** Why something stands as it does. */

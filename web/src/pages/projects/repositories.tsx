@@ -6,6 +6,7 @@ import { useState } from "react";
 import { Link } from "react-router";
 import { api, must, type Project, type Repository } from "../../api/client";
 import { contains, queries } from "../../api/queries";
+import { repositoryPath } from "../../parts/addresses";
 import { Command } from "../../parts/copy";
 import { Failure, useTell } from "../../parts/failure";
 import { Nothing } from "../../parts/page";
@@ -58,11 +59,6 @@ export function RepositoriesTab({ project, may }: { project: Project; may: (righ
       <Modal open={table.address.has("push")} title={words.repositories.pushTitle} footer={null} onCancel={() => table.setAddress({ push: undefined })} width={680} destroyOnHidden><PushCommands project={name} /></Modal>
     </>
   );
-}
-
-/** The address of a repository's artifacts, as Harbor has it. */
-export function repositoryPath(project: number | undefined, fullName: string): string {
-  return `/harbor/projects/${project}/repositories/${encodeURIComponent(fullName.slice(fullName.indexOf("/") + 1))}/artifacts-tab`;
 }
 
 function PushCommands({ project, short = false }: { project: string; short?: boolean }) {

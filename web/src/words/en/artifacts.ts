@@ -45,7 +45,7 @@ export const artifacts = {
     none: "No rule replicates it",
     noneText: "No replication rule selects it, and none has put it anywhere.",
     hidden: "Members of the project see where it is replicated.",
-    columns: { reference: "Tag", destination: "Destination", rule: "Rule", state: "State", digest: "Digest there", since: "Since", verified: "Verified" },
+    columns: { reference: "Tag", destination: "Destination", rule: "Rule", state: "State", digest: "Digest there", since: "There since", verified: "Verified" },
     states: {
       in_sync: "in sync", waiting: "waiting", running: "running", failing: "failing", missing: "missing", different: "different", extra: "extra", not_verified: "not verified",
     } as Record<string, string>,
@@ -59,7 +59,7 @@ export const artifacts = {
       extra: "A rule put it there, and does not want it any more.",
       not_verified: "It is not known what the destination has.",
     } as Record<string, string>,
-    since: (when: string) => `since ${when}`,
+    since: (when: string) => `replicated ${when}`,
     verified: (when: string) => `verified ${when}`,
     next: (when: string) => `Tried again ${when}.`,
     disabled: "The rule is deactivated.",

@@ -58,7 +58,7 @@ export const artifacts: Words["artifacts"] = {
       extra: "由规则复制过去，但规则已不再需要它。",
       not_verified: "不清楚目标仓库中有什么。",
     },
-    since: (when) => `自${when}`,
+    since: (when) => `复制于${when}`,
     verified: (when) => `核对于${when}`,
     next: (when) => `${when}重试。`,
     disabled: "规则已停用。",

@@ -18,6 +18,7 @@ import { registries } from "./registries";
 import { replications } from "./replications";
 import { repositories } from "./repositories";
 import { rule } from "./rule";
+import { search } from "./search";
 import { signIn } from "./signIn";
 import { storage } from "./storage";
 
@@ -27,6 +28,7 @@ export const zh: Words = {
   nav,
   common,
   signIn,
+  search,
   overview,
   projects,
   members,
