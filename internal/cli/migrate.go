@@ -54,7 +54,7 @@ given the new storage. Going back is "copy" and "check" the other way round.
 			}
 		},
 	}
-	cmd.AddCommand(a.migrateDiscoverCommand(), a.migrateManifestsCommand(), a.migrateAssessCommand(), a.migratePreflightCommand(), a.migrateCopyCommand(), a.migrateCheckCommand(), a.migrateFsckCommand())
+	cmd.AddCommand(a.migrateDiscoverCommand(), a.migrateManifestsCommand(), a.migrateStageCommand(), a.migrateAssessCommand(), a.migratePreflightCommand(), a.migrateCopyCommand(), a.migrateCheckCommand(), a.migrateFsckCommand())
 	return a.family(cmd)
 }
 

@@ -22,10 +22,9 @@ installed (a Harbor resource of the Alauda operator, Harbor's Helm chart, anothe
 where its registry keeps the images, on which volume, folder and node, what moving
 them to S3 would take, and what stands in the way, each with the way out.
 
-Nothing is changed, and nothing is asked but the cluster's API. The account needs to
-get and list deployments, pods, configmaps, secrets and persistentvolumeclaims in the
-namespace, and harbors.operator.alaudadevops.io and harborclusters.goharbor.io where
-the cluster knows these. To get persistentvolumes is useful and can do without.
+Nothing is changed, and nothing is asked but the cluster's API. What the
+account needs is in deploy/kubernetes/migration-role.yaml. To get persistentvolumes is
+useful and can do without.
 
 Exit codes:
   0    it can be moved; there may be warnings

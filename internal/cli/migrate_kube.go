@@ -1,9 +1,13 @@
 package cli
 
 import (
+	"cmp"
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/lighterage/lighterage/internal/kube"
+	"github.com/lighterage/lighterage/internal/tree"
 )
 
 // kubeFlags say which Harbor of which cluster is meant.
@@ -23,4 +27,78 @@ func (f *kubeFlags) add(cmd *cobra.Command) {
 func (a *app) connectKube(f kubeFlags) (*kube.Cluster, error) {
 	f.access.UserAgent = "lighterage/" + a.Version.String()
 	return kube.Connect(f.access)
+}
+
+// targetFlags say where the images of a Harbor are to go, and what brings them there.
+type targetFlags struct {
+	kubeFlags
+	target    kube.Target
+	bandwidth bandwidth
+	caSecret  string
+}
+
+func (f *targetFlags) add(cmd *cobra.Command) {
+	f.kubeFlags.add(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&f.target.Image, "image", "", "`image` of Lighterage that the Jobs run")
+	flags.StringVar(&f.target.S3.Secret, "secret", "s3-secret", "`name` of the Secret with the keys of the bucket")
+	flags.StringVar(&f.caSecret, "ca-secret", "", "`name` of a Secret whose ca.crt has the authority of the endpoint (default the one that Harbor trusts)")
+	flags.BoolVar(&f.target.S3.Redirect, "redirect", false, "send clients to the bucket for layers; they must reach its endpoint (default: the registry passes layers on)")
+	flags.StringArrayVar(&f.target.PullSecrets, "pull-secret", nil, "`name` of a Secret to pull the image with, beside those of the registry; may be given more than once")
+	flags.StringVar(&f.target.PriorityClass, "priority-class", "", "priority `class` of the Jobs' pods")
+	flags.BoolVar(&f.target.HostNetwork, "host-network", false, "let the Jobs' pods use the network of their node")
+	flags.Var(&f.bandwidth, "bandwidth", "most bytes a second that a Job copies, such as 50M (default no limit)")
+}
+
+// readTarget takes what the place says of the bucket.
+func (f *targetFlags) readTarget(to string) error {
+	if f.target.Image == "" {
+		return usage("--image is missing: the image of Lighterage, in a registry that the cluster can pull from")
+	}
+	l, err := tree.ParseLocation(to, nil)
+	if err != nil {
+		return advise(usage("DST: %w", err), "Want 's3://BUCKET[/PREFIX]?endpoint=URL&region=R'.")
+	}
+	s := l.S3
+	switch {
+	case !l.IsS3():
+		return usage("DST: %s is a folder, and images are moved to a bucket", to)
+	case s.AccessKey != "" || s.SecretKey != "" || s.SessionToken != "":
+		return usage("DST: keys do not belong there: the registry and the Jobs read them from the Secret %s", f.target.S3.Secret)
+	case s.CAFile != "":
+		return usage("DST: a file with authorities is not in the cluster: put it into a Secret as ca.crt, and name that with --ca-secret")
+	}
+	set := &f.target.S3
+	set.Bucket, set.Endpoint, set.Region, set.RootDirectory = s.Bucket, s.Endpoint, s.Region, s.RootDirectory
+	set.SkipVerify, set.Encrypt, set.EncryptKey, set.StorageClass, set.ACL = s.Insecure, s.Encrypt, s.EncryptKey, s.StorageClass, s.ACL
+	switch s.PathStyle {
+	case tree.PathStyleOn:
+		f.target.PathStyle = "true"
+	case tree.PathStyleOff:
+		f.target.PathStyle = "false"
+	}
+	f.target.Bandwidth = f.bandwidth.String()
+	return nil
+}
+
+// settle completes what is known of the place by what the Harbor trusts.
+func (f *targetFlags) settle(r *kube.Release) error {
+	f.target.S3.CASecret = cmp.Or(f.caSecret, r.StorageCASecret, r.CASecret)
+	return f.target.Check()
+}
+
+// discoverOne finds the Harbor that is meant.
+func discoverOne(ctx context.Context, c *kube.Cluster, name string) (*kube.Release, error) {
+	found, err := c.Discover(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) > 1 {
+		names := ""
+		for _, r := range found {
+			names += " " + r.Name
+		}
+		return nil, usage("namespace %s has several Harbors; say which with --harbor:%s", c.Namespace, names)
+	}
+	return found[0], nil
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,15 +15,11 @@ import (
 
 	"github.com/lighterage/lighterage/internal/cli/term"
 	"github.com/lighterage/lighterage/internal/kube"
-	"github.com/lighterage/lighterage/internal/tree"
 )
 
 // manifestFlags are those of "migrate manifests".
 type manifestFlags struct {
-	kubeFlags
-	target    kube.Target
-	bandwidth bandwidth
-	caSecret  string
+	targetFlags
 	folder    string
 	overwrite bool
 	output    string
@@ -62,18 +57,10 @@ Exit codes:
 		Args: takes("DST"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.migrateManifests(cmd.Context(), args[0], f) },
 	}
-	f.kubeFlags.add(cmd)
+	f.targetFlags.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVarP(&f.folder, "dir", "d", "", "`folder` that the files are written to")
 	flags.BoolVar(&f.overwrite, "overwrite", false, "write over files that are there and differ")
-	flags.StringVar(&f.target.Image, "image", "", "`image` of Lighterage that the Jobs run")
-	flags.StringVar(&f.target.S3.Secret, "secret", "s3-secret", "`name` of the Secret with the keys of the bucket")
-	flags.StringVar(&f.caSecret, "ca-secret", "", "`name` of a Secret whose ca.crt has the authority of the endpoint (default the one that Harbor trusts)")
-	flags.BoolVar(&f.target.S3.Redirect, "redirect", false, "send clients to the bucket for layers; they must reach its endpoint (default: the registry passes layers on)")
-	flags.StringArrayVar(&f.target.PullSecrets, "pull-secret", nil, "`name` of a Secret to pull the image with, beside those of the registry; may be given more than once")
-	flags.StringVar(&f.target.PriorityClass, "priority-class", "", "priority `class` of the Jobs' pods")
-	flags.BoolVar(&f.target.HostNetwork, "host-network", false, "let the Jobs' pods use the network of their node")
-	flags.Var(&f.bandwidth, "bandwidth", "most bytes a second that a Job copies, such as 50M (default no limit)")
 	outputFlag(cmd, &f.output, "text", "json")
 	return cmd
 }
@@ -81,9 +68,6 @@ Exit codes:
 func (a *app) migrateManifests(ctx context.Context, to string, f manifestFlags) error {
 	if f.folder == "" {
 		return usage("--dir is missing: the folder that the files are written to")
-	}
-	if f.target.Image == "" {
-		return usage("--image is missing: the image of Lighterage, in a registry that the cluster can pull from")
 	}
 	if err := f.readTarget(to); err != nil {
 		return err
@@ -103,8 +87,7 @@ func (a *app) migrateManifests(ctx context.Context, to string, f manifestFlags) 
 		a.showObstacles(r)
 		return silent(exitFailed)
 	}
-	f.target.S3.CASecret = cmp.Or(f.caSecret, r.StorageCASecret, r.CASecret)
-	if err := f.target.Check(); err != nil {
+	if err := f.settle(r); err != nil {
 		return err
 	}
 	files, err := r.Bundle(f.target)
@@ -119,50 +102,6 @@ func (a *app) migrateManifests(ctx context.Context, to string, f manifestFlags) 
 		return err
 	}
 	return a.showBundle(r, files, trials, f)
-}
-
-// readTarget takes what the place says of the bucket.
-func (f *manifestFlags) readTarget(to string) error {
-	l, err := tree.ParseLocation(to, nil)
-	if err != nil {
-		return advise(usage("DST: %w", err), "Want 's3://BUCKET[/PREFIX]?endpoint=URL&region=R'.")
-	}
-	s := l.S3
-	switch {
-	case !l.IsS3():
-		return usage("DST: %s is a folder, and images are moved to a bucket", to)
-	case s.AccessKey != "" || s.SecretKey != "" || s.SessionToken != "":
-		return usage("DST: keys are not for manifests: they are read from the Secret %s", f.target.S3.Secret)
-	case s.CAFile != "":
-		return usage("DST: a file with authorities is not in the cluster: put it into a Secret as ca.crt, and name that with --ca-secret")
-	}
-	set := &f.target.S3
-	set.Bucket, set.Endpoint, set.Region, set.RootDirectory = s.Bucket, s.Endpoint, s.Region, s.RootDirectory
-	set.SkipVerify, set.Encrypt, set.EncryptKey, set.StorageClass, set.ACL = s.Insecure, s.Encrypt, s.EncryptKey, s.StorageClass, s.ACL
-	switch s.PathStyle {
-	case tree.PathStyleOn:
-		f.target.PathStyle = "true"
-	case tree.PathStyleOff:
-		f.target.PathStyle = "false"
-	}
-	f.target.Bandwidth = f.bandwidth.String()
-	return nil
-}
-
-// discoverOne finds the Harbor that is meant.
-func discoverOne(ctx context.Context, c *kube.Cluster, name string) (*kube.Release, error) {
-	found, err := c.Discover(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	if len(found) > 1 {
-		names := ""
-		for _, r := range found {
-			names += " " + r.Name
-		}
-		return nil, usage("namespace %s has several Harbors; say which with --harbor:%s", c.Namespace, names)
-	}
-	return found[0], nil
 }
 
 // tryBundle has the cluster say what it would do with each manifest.

@@ -34,6 +34,8 @@ type Cluster struct {
 
 	client dynamic.Interface
 	server string
+	http   *http.Client // for what is no object: logs
+	base   string       // what the paths of the API come after
 }
 
 // Connect makes a client. It reads the kubeconfig, and sends nothing to the cluster yet.
@@ -60,7 +62,16 @@ func Connect(a Access) (*Cluster, error) {
 	if err != nil {
 		return nil, problem.Wrap(problem.BadRequest, err, "use the kubeconfig")
 	}
-	return &Cluster{Namespace: namespace, client: client, server: access.Host}, nil
+	plain, err := rest.HTTPClientFor(access)
+	if err != nil {
+		return nil, problem.Wrap(problem.BadRequest, err, "use the kubeconfig")
+	}
+	access.GroupVersion = &schema.GroupVersion{Version: "v1"}
+	base, _, err := rest.DefaultServerUrlFor(access)
+	if err != nil {
+		return nil, problem.Wrap(problem.BadRequest, err, "use the kubeconfig")
+	}
+	return &Cluster{Namespace: namespace, client: client, server: access.Host, http: plain, base: strings.TrimSuffix(base.String(), "/")}, nil
 }
 
 // Server is the address of the API server.
@@ -73,6 +84,7 @@ var (
 	configMaps   = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 	secrets      = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 	claims       = schema.GroupVersionResource{Version: "v1", Resource: "persistentvolumeclaims"}
+	events       = schema.GroupVersionResource{Version: "v1", Resource: "events"}
 	jobs         = schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}
 	volumes      = schema.GroupVersionResource{Version: "v1", Resource: "persistentvolumes"}
 	alaudaHarbor = schema.GroupVersionResource{Group: "operator.alaudadevops.io", Version: "v1alpha1", Resource: "harbors"}

@@ -92,7 +92,7 @@ func TestMistakesInTheCommandLineAreRefusedBeforeTheClusterIsAsked(t *testing.T)
 		"--dir is missing":            {"s3://b", "--image", "i"},
 		"--image is missing":          {"s3://b", "--dir", "d"},
 		"images are moved to a bucke": append([]string{"/folder"}, base...),
-		"keys are not for manifests":  append([]string{"s3://b?access_key=a&secret_key=s"}, base...),
+		"keys do not belong there":    append([]string{"s3://b?access_key=a&secret_key=s"}, base...),
 		"--ca-secret":                 append([]string{"s3://b?ca=/file"}, base...),
 		"unknown option":              append([]string{"s3://b?odd=1"}, base...),
 		"DST is missing":              base,

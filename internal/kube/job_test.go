@@ -14,6 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lighterage/lighterage/internal/chart"
+	"github.com/lighterage/lighterage/internal/problem"
+	"github.com/lighterage/lighterage/internal/testprogram"
+	"github.com/lighterage/lighterage/internal/testserver"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -245,7 +248,7 @@ func TestASwitchThatTheClusterRefusesIsTold(t *testing.T) {
 	if err != nil || trial.Refused == nil || !strings.Contains(trial.Refused.Error(), "spec.externalURL") {
 		t.Errorf("a value of the wrong type: %+v, %v", trial, err)
 	}
-	w.apply(readers(w.Namespace, "harbors.operator.alaudadevops.io"))
+	w.apply(readers("harbors.operator.alaudadevops.io"))
 	trial, err = w.limited().TrySwitch(t.Context(), r, map[string]any{"spec": map[string]any{"version": "1"}})
 	if err != nil || trial.Untried == nil {
 		t.Errorf("who may only look: %+v, %v", trial, err)
@@ -257,21 +260,78 @@ func TestASwitchThatTheClusterRefusesIsTold(t *testing.T) {
 	}
 }
 
-// What discover says it needs is enough, and it can do without volumes of the cluster.
-func TestDiscoverNeedsNoMoreThanItSays(t *testing.T) {
+// The Role that is shipped is enough for each command, and volumes of the cluster can be
+// done without.
+func TestTheRoleThatIsShippedIsEnough(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "alauda")
 	w.run("harbor-registry", "node-a")
 	w.bound("harbor-registry")
-	w.apply(readers(w.Namespace, "deployments.apps", "pods", "configmaps", "secrets", "persistentvolumeclaims", "harbors.operator.alaudadevops.io", "harborclusters.goharbor.io"))
-	found, err := w.limited().Discover(t.Context(), "harbor")
+	path, err := testprogram.Source("deploy", "kubernetes", "migration-role.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	role, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.apply(string(role))
+	w.apply(binding("lighterage-migration"))
+	limited := w.limited()
+
+	found, err := limited.Discover(t.Context(), "harbor")
 	if err != nil || len(found) != 1 || !slices.Equal(codesOf(found[0]), []string{"warns reclaim-unknown"}) {
-		t.Errorf("got %+v, %v", found, err)
+		t.Fatalf("got %+v, %v", found, err)
+	}
+	there, _ := found[0].Switch(target().S3)
+	if trial, err := limited.TrySwitch(t.Context(), found[0], there); err != nil || trial.Refused != nil || trial.Untried != nil {
+		t.Errorf("the switch: %+v, %v", trial, err)
+	}
+	if made, err := limited.EnsureSecret(t.Context(), target(), "access", "secret"); err != nil || !made {
+		t.Errorf("the Secret: %t, %v", made, err)
+	}
+	for range 2 {
+		go func() { w.end(w.newPod(found[0].JobName(CopyStep)), 0, "") }()
+		if out, err := limited.RunJob(t.Context(), found[0].Job(CopyStep, target()), Following{}); err != nil || out.Failed {
+			t.Errorf("a Job: %+v, %v", out, err)
+		}
+	}
+	if err := w.of(kinds["Role"]).Delete(t.Context(), "lighterage-migration", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	testserver.Eventually(t, "without the Role nothing goes", func() bool {
+		_, err := limited.Discover(t.Context(), "harbor")
+		return problem.Is(err, problem.Forbidden)
+	})
+}
+
+func TestASecretIsMadeOrMustBeRight(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	tt := target()
+	if made, err := w.EnsureSecret(t.Context(), tt, "access", "secret"); err != nil || !made {
+		t.Fatalf("made: %t, %v", made, err)
+	}
+	for name, keys := range map[string][2]string{"the same keys": {"access", "secret"}, "no keys": {}} {
+		if made, err := w.EnsureSecret(t.Context(), tt, keys[0], keys[1]); err != nil || made {
+			t.Errorf("%s: made %t, %v", name, made, err)
+		}
+	}
+	if _, err := w.EnsureSecret(t.Context(), tt, "access", "tell-nobody"); !problem.Is(err, problem.Conflict) || !strings.Contains(err.Error(), chart.SecretKey) || strings.Contains(err.Error(), "tell-nobody") {
+		t.Errorf("another key: %v", err)
+	}
+	if _, err := w.EnsureSecret(t.Context(), tt, "", "secret"); !problem.Is(err, problem.BadRequest) {
+		t.Errorf("half of the keys: %v", err)
+	}
+	w.apply(`{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "half"}, "stringData": {"` + chart.AccessKey + `": "access"}}`)
+	tt.S3.Secret = "half"
+	if _, err := w.EnsureSecret(t.Context(), tt, "", ""); !problem.Is(err, problem.BadRequest) || !strings.Contains(err.Error(), "has no "+chart.SecretKey) {
+		t.Errorf("a Secret with half of the keys: %v", err)
 	}
 }
 
 // readers lets the limited user look at kinds of things in a namespace.
-func readers(namespace string, kinds ...string) string {
+func readers(kinds ...string) string {
 	var rules []string
 	for _, kind := range kinds {
 		name, group, _ := strings.Cut(kind, ".")
@@ -279,7 +339,12 @@ func readers(namespace string, kinds ...string) string {
 	}
 	return `{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "reader"}, "rules": [` + strings.Join(rules, ",") + `]}
 ---
-{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "reader"},
- "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"},
+` + binding("reader")
+}
+
+// binding gives the limited user a Role.
+func binding(role string) string {
+	return `{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "` + role + `"},
+ "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "` + role + `"},
  "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "limited"}]}`
 }

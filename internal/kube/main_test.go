@@ -89,7 +89,7 @@ var kinds = map[string]schema.GroupVersionResource{
 	"Namespace": {Version: "v1", Resource: "namespaces"}, "Node": {Version: "v1", Resource: "nodes"},
 	"Deployment": deployments, "Pod": pods, "ConfigMap": configMaps, "Secret": secrets, "PersistentVolumeClaim": claims, "PersistentVolume": volumes,
 	"Harbor": alaudaHarbor, "HarborCluster": cluster, "CustomResourceDefinition": {Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
-	"Role": {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"}, "RoleBinding": {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"},
+	"Event": events, "Role": {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"}, "RoleBinding": {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"},
 }
 
 // apply makes or replaces the things of a YAML file, with their status.

@@ -36,8 +36,27 @@ type (
 		Metadata metadata `json:"metadata"`
 		Spec     podSpec  `json:"spec"`
 		Status   struct {
-			Phase string `json:"phase"`
+			Phase      string      `json:"phase"`
+			Init       []endStatus `json:"initContainerStatuses"`
+			Containers []endStatus `json:"containerStatuses"`
 		} `json:"status"`
+	}
+
+	// endStatus is what is known of a container.
+	endStatus struct {
+		Name  string `json:"name"`
+		State struct {
+			Waiting *struct {
+				Reason  string `json:"reason"`
+				Message string `json:"message"`
+			} `json:"waiting"`
+			Running    map[string]any `json:"running"`
+			Terminated *struct {
+				ExitCode int64  `json:"exitCode"`
+				Reason   string `json:"reason"`
+				Message  string `json:"message"`
+			} `json:"terminated"`
+		} `json:"state"`
 	}
 
 	podSpec struct {

@@ -96,16 +96,16 @@ func (p *plane) try() error {
 	}
 	p.address = ports[2]
 	host, port, _ := net.SplitHostPort(p.address)
-	admission := "ServiceAccount"
-	if p.controllers {
-		admission = "DefaultTolerationSeconds" // something has to be said, and this one does not matter
-	}
-	api, err := p.run("kube-apiserver", "--etcd-servers", client, "--cert-dir", p.path("certificates"),
+	flags := []string{"--etcd-servers", client, "--cert-dir", p.path("certificates"),
 		"--bind-address", host, "--secure-port", port, "--endpoint-reconciler-type", "none", "--advertise-address", host,
 		"--service-cluster-ip-range", "10.0.0.0/24", "--allow-privileged",
 		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", p.path("account.key"),
 		"--service-account-signing-key-file", p.path("account.key"),
-		"--token-auth-file", p.path("tokens.csv"), "--authorization-mode", "RBAC", "--disable-admission-plugins", admission)
+		"--token-auth-file", p.path("tokens.csv"), "--authorization-mode", "RBAC"}
+	if !p.controllers {
+		flags = append(flags, "--disable-admission-plugins", "ServiceAccount") // nobody makes accounts
+	}
+	api, err := p.run("kube-apiserver", flags...)
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,9 @@ func (p *plane) try() error {
 	}
 	if p.controllers {
 		_, err = p.run("kube-controller-manager", "--kubeconfig", p.kubeconfig(), "--service-account-private-key-file", p.path("account.key"),
-			"--leader-elect=false", "--secure-port=0", "--use-service-account-credentials=false", "--concurrent-gc-syncs=2")
+			"--leader-elect=false", "--secure-port=0", "--use-service-account-credentials=false",
+			// There are no nodes: pods on them are none that have to be taken away.
+			"--controllers=*,-node-lifecycle-controller,-taint-eviction-controller,-pod-garbage-collector-controller")
 	}
 	if p.scheduler && err == nil {
 		_, err = p.run("kube-scheduler", "--kubeconfig", p.kubeconfig(), "--leader-elect=false", "--secure-port=0")
