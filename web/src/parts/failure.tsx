@@ -3,12 +3,11 @@ import { Alert, App, Button, Typography } from "antd";
 import type { ReactNode } from "react";
 import { UnreachableError } from "../api/client";
 import { useTongue } from "../words";
-import { translated } from "../words/causes";
 
 /** A text of the server; one that was translated has the original below it. */
 export function Said({ text }: { text: string }) {
-  const { language, words } = useTongue();
-  const known = translated(text, language);
+  const { translated, words } = useTongue();
+  const known = translated(text);
   if (known === undefined) return <span className="reason">{capital(text)}</span>;
   return (
     <>

@@ -12,6 +12,8 @@ export interface Tongue {
   words: Words;
   format: Formats;
   widgets: Locale; // texts of antd's own
+  /** A text of the server in this language; undefined: it is only known as it is. */
+  translated(text: string): string | undefined;
 }
 
 export const languages: Record<Language, string> = { en: "English", zh: "简体中文" };
@@ -28,11 +30,11 @@ export function browserLanguage(): Language {
 /** Loads what one language needs, and only that. */
 export async function loadTongue(language: Language): Promise<Tongue> {
   if (language === "zh") {
-    const [{ zh }, widgets] = await Promise.all([import("./zh"), import("antd/es/locale/zh_CN")]);
-    return { language, tag: "zh-CN", words: zh, format: formats("zh-CN"), widgets: widgets.default };
+    const [{ zh }, { translated }, widgets] = await Promise.all([import("./zh"), import("./zh/causes"), import("antd/es/locale/zh_CN")]);
+    return { language, tag: "zh-CN", words: zh, format: formats("zh-CN"), widgets: widgets.default, translated };
   }
   const [{ en }, widgets] = await Promise.all([import("./en"), import("antd/es/locale/en_US")]);
-  return { language, tag: "en", words: en, format: formats("en"), widgets: widgets.default };
+  return { language, tag: "en", words: en, format: formats("en"), widgets: widgets.default, translated: () => undefined };
 }
 
 export const TongueContext = createContext<Tongue | undefined>(undefined);

@@ -7,7 +7,6 @@ import { ApiError, api, must, type Policy, type Registry } from "../../api/clien
 import { queries } from "../../api/queries";
 import { Failure, useTell } from "../../parts/failure";
 import { useTongue } from "../../words";
-import { translated } from "../../words/causes";
 import { destinationName, fieldError, fieldsOf, homeID, moreCount, moreFields, namespaceForm, newRule, policyOf, type RuleFields } from "./fields";
 import { More } from "./more";
 import { invented, isPattern, matches } from "./pattern";
@@ -24,7 +23,7 @@ interface Props {
 }
 
 export function RuleDialog({ policy, copy, policies, close }: Props) {
-  const { words, language } = useTongue();
+  const { words, translated } = useTongue();
   const [form] = Form.useForm<RuleFields>();
   const edited = copy === true ? undefined : policy;
   const [before] = useState(policy); // what others change meanwhile does not move the form
@@ -35,7 +34,7 @@ export function RuleDialog({ policy, copy, policies, close }: Props) {
     const wrong = fieldErrorOf(error);
     if (wrong === undefined) return;
     setOpen(true);
-    form.setFields([{ name: wrong.field, errors: [translated(wrong.text, language) ?? wrong.text] }]);
+    form.setFields([{ name: wrong.field, errors: [translated(wrong.text) ?? wrong.text] }]);
     form.scrollToField(wrong.field, { block: "center" });
   });
   const [bytes, setBytes] = useState(false);

@@ -1,6 +1,5 @@
 // What the server says, in Chinese. It speaks English; the texts that people meet most are
 // known here by their form. What is not known is shown as it is.
-import type { Language } from ".";
 
 type Known = [form: RegExp, chinese: string];
 
@@ -80,9 +79,8 @@ const known: Known[] = [
   [/^everything at the source was selected: no filter is set$/, "已选择源中的全部内容：未设置过滤器。"],
 ];
 
-/** A text of the server in the user's language; undefined: it is only known as it is. */
-export function translated(text: string, language: Language): string | undefined {
-  if (language === "en") return undefined;
+/** A text of the server in Chinese; undefined: it is only known as it is. */
+export function translated(text: string): string | undefined {
   for (const [form, chinese] of known) {
     const match = form.exec(text);
     if (match !== null) return chinese.replace(/\$(\d)/g, (_, n: string) => match[Number(n)] ?? "");
