@@ -98,10 +98,10 @@ func TestMountNeedsTheRightToPullFromItsSource(t *testing.T) {
 	d := digest.FromString("secret")
 	// Put there by somebody who may.
 	content := []byte("secret")
-	if err := h.tree.driver.PutContent(t.Context(), blobData(d), content); err != nil {
+	if err := h.tree().driver.PutContent(t.Context(), blobData(d), content); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.tree.driver.PutContent(t.Context(), layerLink("team-a/app", d), []byte(d)); err != nil {
+	if err := h.tree().driver.PutContent(t.Context(), layerLink("team-a/app", d), []byte(d)); err != nil {
 		t.Fatal(err)
 	}
 	path := "/v2/library/app/blobs/uploads/?mount=" + d.String() + "&from=team-a/app"

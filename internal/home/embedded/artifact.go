@@ -108,14 +108,14 @@ func (r *Registry) CreateTag(ctx context.Context, operator, repository, tag stri
 		if err != nil {
 			return err
 		}
-		there, err := r.tree.HasManifest(ctx, repository, d)
+		there, err := r.tree().HasManifest(ctx, repository, d)
 		if err != nil {
 			return err
 		}
 		if !there {
 			return problem.New(problem.NotFound, "artifact %s@%s not found", repository, d)
 		}
-		points, err := r.tree.ResolveTag(ctx, repository, tag)
+		points, err := r.tree().ResolveTag(ctx, repository, tag)
 		if err != nil {
 			return err
 		}
@@ -126,11 +126,11 @@ func (r *Registry) CreateTag(ctx context.Context, operator, repository, tag stri
 		if err != nil {
 			return err
 		}
-		if err := r.tree.putTag(ctx, repository, tag, d); err != nil {
+		if err := r.tree().putTag(ctx, repository, tag, d); err != nil {
 			r.index.Abandon(in)
 			return err
 		}
-		return r.index.RecordTag(ctx, in, r.tree, repository, tag, d, operator, time.Now())
+		return r.index.RecordTag(ctx, in, r.tree(), repository, tag, d, operator, time.Now())
 	})
 }
 
@@ -149,7 +149,7 @@ func (r *Registry) DeleteRepository(ctx context.Context, operator, repository st
 		if err != nil {
 			return err
 		}
-		if err := r.tree.removeRepository(ctx, repository); err != nil {
+		if err := r.tree().removeRepository(ctx, repository); err != nil {
 			r.index.Abandon(in)
 			return err
 		}
@@ -162,7 +162,7 @@ func (r *Registry) DeleteRepository(ctx context.Context, operator, repository st
 		for i, d := range digests {
 			removals[i] = home.Removal{Repository: repository, Digest: digest.Digest(d), Operator: operator, Time: time.Now()}
 		}
-		if err := r.index.RecordRemoval(ctx, in, r.tree, removals...); err != nil {
+		if err := r.index.RecordRemoval(ctx, in, r.tree(), removals...); err != nil {
 			return err
 		}
 		return r.index.RemoveRepository(ctx, repository)
@@ -171,7 +171,7 @@ func (r *Registry) DeleteRepository(ctx context.Context, operator, repository st
 
 // Manifest returns the content of a manifest; problem.NotFound when it is not there.
 func (r *Registry) Manifest(ctx context.Context, repository string, d digest.Digest) (home.Manifest, []byte, error) {
-	content, err := r.tree.manifest(ctx, repository, d)
+	content, err := r.tree().manifest(ctx, repository, d)
 	if err != nil {
 		return home.Manifest{}, nil, err
 	}
@@ -195,7 +195,7 @@ func (r *Registry) Config(ctx context.Context, repository string, d digest.Diges
 	if m.Config == nil || !m.WantsConfig() {
 		return nil, problem.New(problem.NotFound, "artifact %s@%s has no config", repository, d)
 	}
-	config, err := r.tree.blob(ctx, repository, m.Config.Digest, m.Config.Size)
+	config, err := r.tree().blob(ctx, repository, m.Config.Digest, m.Config.Size)
 	if err == nil && config == nil {
 		err = errors.New("the blob is missing")
 	}

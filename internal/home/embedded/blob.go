@@ -133,11 +133,11 @@ func (r *Registry) mount(req *http.Request, c call, d digest.Digest, from string
 }
 
 func (r *Registry) mountFrom(ctx context.Context, repository string, d digest.Digest, from string) (bool, error) {
-	found, err := r.tree.hasBlob(ctx, from, d)
+	found, err := r.tree().hasBlob(ctx, from, d)
 	if err != nil || !found {
 		return false, err
 	}
-	return true, r.tree.linkBlob(ctx, repository, d, from)
+	return true, r.tree().linkBlob(ctx, repository, d, from)
 }
 
 func blobPath(repository string, d digest.Digest) string {

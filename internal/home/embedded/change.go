@@ -70,7 +70,7 @@ func (r *Registry) push(ctx context.Context, p push) error {
 			r.index.Abandon(in) // how far it came is for Recover to find out
 			return err
 		}
-		return r.index.RecordPush(ctx, in, r.tree, home.Push{
+		return r.index.RecordPush(ctx, in, r.tree(), home.Push{
 			Repository: p.repository, Digest: p.digest, Tags: p.tags, Manifest: p.manifest, ExtraAttrs: attrs, Operator: p.operator, Time: p.time,
 		})
 	})
@@ -78,11 +78,11 @@ func (r *Registry) push(ctx context.Context, p push) error {
 
 // store writes a manifest, then its tags: a tag never points nowhere.
 func (r *Registry) store(ctx context.Context, p push) error {
-	if err := r.tree.putManifest(ctx, p.repository, p.digest, p.content); err != nil {
+	if err := r.tree().putManifest(ctx, p.repository, p.digest, p.content); err != nil {
 		return err
 	}
 	for _, tag := range p.tags {
-		if err := r.tree.putTag(ctx, p.repository, tag, p.digest); err != nil {
+		if err := r.tree().putTag(ctx, p.repository, tag, p.digest); err != nil {
 			return err
 		}
 	}
@@ -111,12 +111,12 @@ func (r *Registry) verify(ctx context.Context, p push) error {
 	}
 	for _, blob := range p.manifest.Blobs() {
 		if !keptElsewhere(blob) {
-			look(blob.Digest, r.tree.hasBlob)
+			look(blob.Digest, r.tree().hasBlob)
 		}
 	}
 	if !p.sparse {
 		for _, child := range p.manifest.Children {
-			look(child.Digest, r.tree.HasManifest)
+			look(child.Digest, r.tree().HasManifest)
 		}
 	}
 	if err := group.Wait(); err != nil {
@@ -143,7 +143,7 @@ func (r *Registry) extraAttrs(ctx context.Context, repository string, m *home.Ma
 	if !m.WantsConfig() {
 		return m.ExtraAttrs(nil), nil
 	}
-	config, err := r.tree.blob(ctx, repository, m.Config.Digest, m.Config.Size)
+	config, err := r.tree().blob(ctx, repository, m.Config.Digest, m.Config.Size)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func (r *Registry) removeTag(ctx context.Context, operator, repository, tag stri
 	}
 	return r.change(ctx, func(ctx context.Context) error {
 		defer r.locks.reference(repository, tag)()
-		d, err := r.tree.ResolveTag(ctx, repository, tag)
+		d, err := r.tree().ResolveTag(ctx, repository, tag)
 		if err != nil {
 			return err
 		}
@@ -170,11 +170,11 @@ func (r *Registry) removeTag(ctx context.Context, operator, repository, tag stri
 		if err != nil {
 			return err
 		}
-		if err := r.tree.removeTag(ctx, repository, tag); err != nil {
+		if err := r.tree().removeTag(ctx, repository, tag); err != nil {
 			r.index.Abandon(in)
 			return err
 		}
-		return r.index.RecordRemoval(ctx, in, r.tree, home.Removal{
+		return r.index.RecordRemoval(ctx, in, r.tree(), home.Removal{
 			Repository: repository, Digest: d, Tag: tag, Operator: operator, Time: time.Now(),
 		})
 	})
@@ -191,7 +191,7 @@ func (r *Registry) removeManifest(ctx context.Context, operator, repository stri
 
 // removeLocked is removeManifest for a caller that has the lock of the repository.
 func (r *Registry) removeLocked(ctx context.Context, operator, repository string, d digest.Digest) error {
-	there, err := r.tree.HasManifest(ctx, repository, d)
+	there, err := r.tree().HasManifest(ctx, repository, d)
 	if err != nil {
 		return err
 	}
@@ -209,7 +209,7 @@ func (r *Registry) removeLocked(ctx context.Context, operator, repository string
 	// First the manifest, in one step: from then on it is gone, and what is left is
 	// cleaning up.
 	var tags []string
-	err = r.tree.removeManifest(ctx, repository, d)
+	err = r.tree().removeManifest(ctx, repository, d)
 	if err == nil {
 		tags, err = r.removeTagsOf(ctx, repository, d)
 	}
@@ -217,7 +217,7 @@ func (r *Registry) removeLocked(ctx context.Context, operator, repository string
 		r.index.Abandon(in)
 		return err
 	}
-	return r.index.RecordRemoval(ctx, in, r.tree, home.Removal{
+	return r.index.RecordRemoval(ctx, in, r.tree(), home.Removal{
 		Repository: repository, Digest: d, Tags: tags, Operator: operator, Time: time.Now(),
 	})
 }
@@ -239,14 +239,14 @@ func (r *Registry) removeTagsOf(ctx context.Context, repository string, d digest
 		return nil, err
 	}
 	for _, tag := range names {
-		points, err := r.tree.ResolveTag(ctx, repository, tag)
+		points, err := r.tree().ResolveTag(ctx, repository, tag)
 		if err != nil {
 			return nil, err
 		}
 		if points != d {
 			continue
 		}
-		if err := r.tree.removeTag(ctx, repository, tag); err != nil {
+		if err := r.tree().removeTag(ctx, repository, tag); err != nil {
 			return nil, err
 		}
 		removed = append(removed, tag)
@@ -262,11 +262,11 @@ func (r *Registry) tagNames(ctx context.Context, repository string, d digest.Dig
 		return nil, err
 	}
 	if !complete {
-		return r.tree.tags(ctx, repository)
+		return r.tree().tags(ctx, repository)
 	}
 	a, err := r.index.GetArtifact(ctx, repository, d.String())
 	if problem.Is(err, problem.NotFound) {
-		return r.tree.tags(ctx, repository)
+		return r.tree().tags(ctx, repository)
 	}
 	if err != nil {
 		return nil, err

@@ -279,30 +279,30 @@ func TestRecover(t *testing.T) {
 			return "v2@" + b.String()
 		}, happened: []string{"push_artifact library/app  B"}},
 		"tag written": {begin: func(h *harness, b digest.Digest) string {
-			h.must(h.tree.putTag(h.t.Context(), repo, "v2", b))
+			h.must(h.tree().putTag(h.t.Context(), repo, "v2", b))
 			return "v2@" + b.String()
 		}, happened: []string{"push_artifact library/app v2 B"}},
 		"tag moved": {begin: func(h *harness, b digest.Digest) string {
-			h.must(h.tree.putTag(h.t.Context(), repo, "v1", b))
+			h.must(h.tree().putTag(h.t.Context(), repo, "v1", b))
 			return "v1@" + b.String()
 		}, happened: []string{"push_artifact library/app v1 B"}},
 		"tag removed": {begin: func(h *harness, _ digest.Digest) string {
-			h.must(h.tree.removeTag(h.t.Context(), repo, "v1"))
+			h.must(h.tree().removeTag(h.t.Context(), repo, "v1"))
 			return "v1"
 		}, happened: []string{"delete_tag library/app v1 A"}},
 		"before a removal": {begin: func(*harness, digest.Digest) string { return "v1" }},
 		"manifest removed, its tags not": {begin: func(h *harness, _ digest.Digest) string {
-			a, err := h.tree.ResolveTag(h.t.Context(), repo, "v1")
+			a, err := h.tree().ResolveTag(h.t.Context(), repo, "v1")
 			h.must(err)
-			h.must(h.tree.removeManifest(h.t.Context(), repo, a))
+			h.must(h.tree().removeManifest(h.t.Context(), repo, a))
 			return a.String()
 		}, happened: []string{"delete_artifact library/app v1 A"}},
 		"repository removed": {begin: func(h *harness, _ digest.Digest) string {
-			h.must(h.tree.removeRepository(h.t.Context(), repo))
+			h.must(h.tree().removeRepository(h.t.Context(), repo))
 			return ""
 		}, happened: []string{"delete_artifact library/app v1 A"}},
 		"repository half removed": {begin: func(h *harness, _ digest.Digest) string {
-			h.must(h.tree.driver.Delete(h.t.Context(), rooted(layout.TagsFolder(repo))))
+			h.must(h.tree().driver.Delete(h.t.Context(), rooted(layout.TagsFolder(repo))))
 			return ""
 		}, happened: []string{"delete_tag library/app v1 A"}},
 	} {
@@ -312,7 +312,7 @@ func TestRecover(t *testing.T) {
 			a, b := h.image(repo, "a"), h.image(repo, "b")
 			h.put(repo, "v1", a)
 			if slices.ContainsFunc(s.happened, func(e string) bool { return strings.HasSuffix(e, " B") }) {
-				h.must(h.tree.putManifest(t.Context(), repo, digest.FromBytes(b), b))
+				h.must(h.tree().putManifest(t.Context(), repo, digest.FromBytes(b), b))
 			}
 			h.events()
 			reference := s.begin(h, digest.FromBytes(b))
@@ -398,7 +398,7 @@ func TestThousandsOfReferrersComeInPages(t *testing.T) {
 		h.must(err)
 		found[i] = home.Push{Repository: repo, Digest: digest.FromBytes(content), Manifest: manifest}
 	}
-	h.must(h.index.RecordFound(t.Context(), h.tree, found))
+	h.must(h.index.RecordFound(t.Context(), h.tree(), found))
 	got := h.referrers(subject, "")
 	if len(got) != many || got[0].Annotations["n"] != "0" || got[many-1].Annotations["n"] != fmt.Sprint(many-1) {
 		t.Errorf("%d referrers", len(got))

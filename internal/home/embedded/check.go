@@ -12,7 +12,7 @@ var errEmptyStorage = errors.New("storage: nothing is in it, and the index knows
 // Check reports whether the storage answers. An empty storage does, as long as
 // nothing was put into it.
 func (r *Registry) Check(ctx context.Context) error {
-	_, err := r.tree.driver.Stat(ctx, "/docker")
+	_, err := r.tree().driver.Stat(ctx, "/docker")
 	if err == nil {
 		return nil
 	}

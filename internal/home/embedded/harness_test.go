@@ -248,16 +248,16 @@ func (h *harness) agrees() {
 	h.t.Helper()
 	ctx := context.WithoutCancel(h.t.Context())
 	inStorage, inIndex := map[string]string{}, map[string]string{}
-	err := h.tree.repositories(ctx, func(name string) error {
+	err := h.tree().repositories(ctx, func(name string) error {
 		if !validName(name) {
 			return nil
 		}
-		revisions, err := h.tree.revisions(ctx, name)
+		revisions, err := h.tree().revisions(ctx, name)
 		if err != nil {
 			return err
 		}
 		for _, d := range revisions {
-			there, err := h.tree.HasManifest(ctx, name, d)
+			there, err := h.tree().HasManifest(ctx, name, d)
 			if err != nil {
 				return err
 			}
@@ -265,9 +265,9 @@ func (h *harness) agrees() {
 				inStorage[name+"@"+d.String()] = ""
 			}
 		}
-		tags, err := h.tree.tags(ctx, name)
+		tags, err := h.tree().tags(ctx, name)
 		for _, tag := range tags {
-			d, err := h.tree.ResolveTag(ctx, name, tag)
+			d, err := h.tree().ResolveTag(ctx, name, tag)
 			if err != nil {
 				return err
 			}

@@ -182,5 +182,11 @@ func (r *Registry) change(ctx context.Context, f func(ctx context.Context) error
 	defer r.changes.Done()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeTimeout)
 	defer cancel()
+	// A request has passed the gate as a whole; what changes something without one has not.
+	leave, ok := r.gate.enter(hasPassed(ctx), nil)
+	if !ok {
+		return problem.New(problem.Denied, "%s", readOnlyMessage)
+	}
+	defer leave()
 	return f(ctx)
 }

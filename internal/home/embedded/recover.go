@@ -16,6 +16,9 @@ import (
 // of their references in the storage and records that, with events. New calls it,
 // and so does the registry every few seconds.
 func (r *Registry) Recover(ctx context.Context) error {
+	if r.Frozen() { // it waits: to settle is to change
+		return nil
+	}
 	intents, err := r.index.LeftOver(ctx, silence)
 	if err != nil {
 		return err
@@ -58,7 +61,7 @@ func (r *Registry) settle(ctx context.Context, in home.Intent) error {
 // settleManifest makes the index agree with the storage on one manifest and on
 // those tags that a push wanted to point at it.
 func (r *Registry) settleManifest(ctx context.Context, repository string, d digest.Digest, tags []string) error {
-	there, err := r.tree.HasManifest(ctx, repository, d)
+	there, err := r.tree().HasManifest(ctx, repository, d)
 	if err != nil {
 		return err
 	}
@@ -71,7 +74,7 @@ func (r *Registry) settleManifest(ctx context.Context, repository string, d dige
 	}
 	var pointing []string
 	for _, tag := range tags {
-		points, err := r.tree.ResolveTag(ctx, repository, tag)
+		points, err := r.tree().ResolveTag(ctx, repository, tag)
 		if err != nil {
 			return err
 		}
@@ -88,9 +91,9 @@ func (r *Registry) settleManifest(ctx context.Context, repository string, d dige
 // settleGone ends the removal of a manifest: tags that still point at it go too.
 func (r *Registry) settleGone(ctx context.Context, repository string, d digest.Digest, tags []string, known bool) error {
 	for _, tag := range tags {
-		points, err := r.tree.ResolveTag(ctx, repository, tag)
+		points, err := r.tree().ResolveTag(ctx, repository, tag)
 		if err == nil && points == d {
-			err = r.tree.removeTag(ctx, repository, tag)
+			err = r.tree().removeTag(ctx, repository, tag)
 		}
 		if err != nil {
 			return err
@@ -102,23 +105,23 @@ func (r *Registry) settleGone(ctx context.Context, repository string, d digest.D
 	if _, err := r.removeTagsOf(ctx, repository, d); err != nil {
 		return err
 	}
-	return r.index.RecordRemoval(ctx, home.Intent{}, r.tree, home.Removal{Repository: repository, Digest: d, Time: time.Now()})
+	return r.index.RecordRemoval(ctx, home.Intent{}, r.tree(), home.Removal{Repository: repository, Digest: d, Time: time.Now()})
 }
 
 // settleTag makes the index agree with the storage on one tag. A tag that points
 // at nothing is what a removal left behind.
 func (r *Registry) settleTag(ctx context.Context, repository, tag string) error {
-	points, err := r.tree.ResolveTag(ctx, repository, tag)
+	points, err := r.tree().ResolveTag(ctx, repository, tag)
 	if err != nil {
 		return err
 	}
 	if points != "" {
-		there, err := r.tree.HasManifest(ctx, repository, points)
+		there, err := r.tree().HasManifest(ctx, repository, points)
 		if err != nil {
 			return err
 		}
 		if !there {
-			if err := r.tree.removeTag(ctx, repository, tag); err != nil {
+			if err := r.tree().removeTag(ctx, repository, tag); err != nil {
 				return err
 			}
 			points = ""
@@ -132,7 +135,7 @@ func (r *Registry) settleTag(ctx context.Context, repository, tag string) error 
 	case points.String() == recorded:
 		return nil
 	case points == "":
-		return r.index.RecordRemoval(ctx, home.Intent{}, r.tree, home.Removal{
+		return r.index.RecordRemoval(ctx, home.Intent{}, r.tree(), home.Removal{
 			Repository: repository, Digest: digest.Digest(recorded), Tag: tag, Time: time.Now(),
 		})
 	default:
@@ -147,7 +150,7 @@ func (r *Registry) recordFound(ctx context.Context, repository string, d digest.
 		return err
 	}
 	p.Tags, p.Time = tags, time.Now()
-	return r.index.RecordPush(ctx, home.Intent{}, r.tree, *p)
+	return r.index.RecordPush(ctx, home.Intent{}, r.tree(), *p)
 }
 
 // settleRepository finishes the removal of a whole repository as far as it came.

@@ -1,15 +1,15 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/distribution/distribution/v3/registry/handlers"
 
 	"github.com/lighterage/lighterage/internal/home"
 )
@@ -29,6 +29,9 @@ type Options struct {
 	// storage need the same; "": a random one.
 	HTTPSecret string
 
+	// Frozen opens the registry as Freeze leaves it: a process before has frozen it.
+	Frozen bool
+
 	Log *slog.Logger // nil: slog.Default()
 }
 
@@ -47,15 +50,19 @@ const (
 
 // Registry is the home registry. It serves /v2/ and is safe for concurrent use.
 type Registry struct {
-	app        *handlers.App
-	tree       *tree
 	index      *home.Index
 	access     Access
 	readOnly   func() bool
 	tokenRealm func(req *http.Request) string
 	log        *slog.Logger
 	locks      *locks
+	gate       *gate
+	secret     string // see Options.HTTPSecret
 
+	mu      sync.RWMutex
+	backend *backend
+
+	life       context.Context // of the registry: what outlives requests belongs to it
 	stop       context.CancelFunc
 	background sync.WaitGroup
 	changes    sync.WaitGroup // that must be recorded before the database is closed
@@ -69,6 +76,7 @@ func New(ctx context.Context, o Options) (*Registry, error) {
 	}
 	r := &Registry{
 		index: o.Index, access: o.Access, readOnly: o.ReadOnly, tokenRealm: o.TokenRealm, log: o.Log, locks: newLocks(),
+		gate: newGate(), secret: cmp.Or(o.HTTPSecret, rand.Text()),
 	}
 	if r.readOnly == nil {
 		r.readOnly = func() bool { return false }
@@ -79,11 +87,13 @@ func New(ctx context.Context, o Options) (*Registry, error) {
 	if r.log == nil {
 		r.log = slog.Default()
 	}
-	life, stop := context.WithCancel(context.WithoutCancel(ctx))
-	r.stop = stop
+	r.life, r.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if o.Frozen {
+		r.Freeze()
+	}
 	var err error
-	if r.app, r.tree, err = open(life, o.Storage, o.HTTPSecret); err != nil {
-		stop()
+	if r.backend, err = r.openBackend(o.Storage); err != nil {
+		r.stop()
 		return nil, fmt.Errorf("open home registry: %w", err)
 	}
 	// What cannot be settled now is tried again every few seconds; pulls and other
@@ -91,7 +101,7 @@ func New(ctx context.Context, o Options) (*Registry, error) {
 	if err := r.Recover(ctx); err != nil {
 		r.log.Error("settle unfinished changes", slog.Any("error", err))
 	}
-	r.background.Go(func() { r.tick(life) })
+	r.background.Go(func() { r.tick(r.life) })
 	return r, nil
 }
 
@@ -115,7 +125,7 @@ func (r *Registry) Close() {
 	if err := r.index.FlushPulls(ctx); err != nil {
 		r.log.Error("close home registry", slog.Any("error", err))
 	}
-	if err := r.app.Shutdown(); err != nil {
+	if err := r.backend.app.Shutdown(); err != nil {
 		r.log.Error("close home registry", slog.Any("error", err))
 	}
 }
@@ -154,9 +164,19 @@ func (r *Registry) serve(w http.ResponseWriter, req *http.Request, access Access
 	}
 	// Before Access is asked, as in Harbor: where projects are made by pushing, to
 	// authorize a push makes one.
-	if req.Method != http.MethodGet && req.Method != http.MethodHead && r.readOnly() {
-		fail(w, http.StatusForbidden, codeDenied, readOnlyMessage)
-		return
+	if req.Method != http.MethodGet && req.Method != http.MethodHead {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		leave, ok := r.gate.enter(false, abortRequest(w, req.Body, cancel))
+		if !ok || r.readOnly() {
+			if ok {
+				leave()
+			}
+			fail(w, http.StatusForbidden, codeDenied, readOnlyMessage)
+			return
+		}
+		defer leave()
+		req = req.WithContext(passing(ctx))
 	}
 	operator, ok := r.authorize(w, req, access, rt)
 	if !ok {
@@ -221,7 +241,9 @@ func (r *Registry) forward(w http.ResponseWriter, req *http.Request, rt route) {
 	inner.URL.Path, inner.URL.RawPath = rt.path(), ""
 	inner.Header.Del("Authorization")
 	w.Header().Del("Docker-Distribution-Api-Version") // the library adds its own
-	r.app.ServeHTTP(w, inner)
+	b, done := r.use()
+	defer done()
+	b.app.ServeHTTP(w, inner)
 }
 
 // fault answers an error that is nobody's fault but ours, or says what is wrong.

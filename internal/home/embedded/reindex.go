@@ -34,7 +34,7 @@ const (
 // progress is called after each batch; it may be nil.
 func (r *Registry) Reindex(ctx context.Context, progress func(Progress)) error {
 	var names []string
-	if err := r.tree.repositories(ctx, func(name string) error { names = append(names, name); return nil }); err != nil {
+	if err := r.tree().repositories(ctx, func(name string) error { names = append(names, name); return nil }); err != nil {
 		return fmt.Errorf("rebuild index: list repositories: %w", err)
 	}
 	indexed, err := r.index.RepositoryNames(ctx, "", 1<<30)
@@ -82,7 +82,7 @@ func (run *reindexing) repository(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	revisions, err := run.tree.revisions(ctx, name)
+	revisions, err := run.tree().revisions(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -116,13 +116,13 @@ func (run *reindexing) repository(ctx context.Context, name string) error {
 
 // findTags returns the tags of a repository by the digest they point at.
 func (run *reindexing) findTags(ctx context.Context, repository string) (map[digest.Digest][]string, error) {
-	names, err := run.tree.tags(ctx, repository)
+	names, err := run.tree().tags(ctx, repository)
 	if err != nil {
 		return nil, err
 	}
 	points := make([]digest.Digest, len(names))
 	err = inParallel(ctx, len(names), func(ctx context.Context, i int) (err error) {
-		points[i], err = run.tree.ResolveTag(ctx, repository, names[i])
+		points[i], err = run.tree().ResolveTag(ctx, repository, names[i])
 		return err
 	})
 	tags := map[digest.Digest][]string{}
@@ -149,7 +149,7 @@ func (run *reindexing) read(ctx context.Context, repository string, digests []di
 		if err != nil || all[i] == nil {
 			return err
 		}
-		all[i].Time, err = run.tree.written(ctx, revisionLink(repository, digests[i]))
+		all[i].Time, err = run.tree().written(ctx, revisionLink(repository, digests[i]))
 		return err
 	})
 	var found []home.Push
@@ -167,7 +167,7 @@ func (run *reindexing) read(ctx context.Context, repository string, digests []di
 // inspect reads one manifest and its config; nil when it is not there. A manifest
 // that cannot be served is a problem.BadRequest.
 func (r *Registry) inspect(ctx context.Context, repository string, d digest.Digest) (*home.Push, error) {
-	content, err := r.tree.manifest(ctx, repository, d)
+	content, err := r.tree().manifest(ctx, repository, d)
 	if err != nil || content == nil {
 		return nil, err
 	}
@@ -192,13 +192,13 @@ func (run *reindexing) record(ctx context.Context, repository string, found []ho
 	there := make([]bool, len(found))
 	err := inParallel(ctx, len(found), func(ctx context.Context, i int) (err error) {
 		p := &found[i]
-		if there[i], err = run.tree.HasManifest(ctx, repository, p.Digest); err != nil || !there[i] {
+		if there[i], err = run.tree().HasManifest(ctx, repository, p.Digest); err != nil || !there[i] {
 			return err
 		}
 		var pointing []string
 		p.TagTimes = map[string]time.Time{}
 		for _, tag := range p.Tags {
-			d, err := run.tree.ResolveTag(ctx, repository, tag)
+			d, err := run.tree().ResolveTag(ctx, repository, tag)
 			if err != nil {
 				return err
 			}
@@ -206,7 +206,7 @@ func (run *reindexing) record(ctx context.Context, repository string, found []ho
 				continue
 			}
 			pointing = append(pointing, tag)
-			if p.TagTimes[tag], err = run.tree.written(ctx, tagLink(repository, tag)); err != nil {
+			if p.TagTimes[tag], err = run.tree().written(ctx, tagLink(repository, tag)); err != nil {
 				return err
 			}
 		}
@@ -222,7 +222,7 @@ func (run *reindexing) record(ctx context.Context, repository string, found []ho
 			still = append(still, p)
 		}
 	}
-	if err := run.index.RecordFound(ctx, run.tree, still); err != nil {
+	if err := run.index.RecordFound(ctx, run.tree(), still); err != nil {
 		return err
 	}
 	run.progress.Artifacts += len(still)
@@ -240,7 +240,7 @@ func (r *Registry) forgetMissing(ctx context.Context, repository string, silent 
 	}
 	there := make([]bool, len(digests))
 	err = inParallel(ctx, len(digests), func(ctx context.Context, i int) (err error) {
-		there[i], err = r.tree.HasManifest(ctx, repository, digest.Digest(digests[i]))
+		there[i], err = r.tree().HasManifest(ctx, repository, digest.Digest(digests[i]))
 		return err
 	})
 	if err != nil {
@@ -261,7 +261,7 @@ func (r *Registry) forgetMissing(ctx context.Context, repository string, silent 
 		if gone[recorded] { // goes with its artifact
 			continue
 		}
-		points, err := r.tree.ResolveTag(ctx, repository, tag)
+		points, err := r.tree().ResolveTag(ctx, repository, tag)
 		if err != nil {
 			return err
 		}
@@ -274,7 +274,7 @@ func (r *Registry) forgetMissing(ctx context.Context, repository string, silent 
 	if len(removals) == 0 {
 		return nil
 	}
-	return r.index.RecordRemoval(ctx, home.Intent{}, r.tree, removals...)
+	return r.index.RecordRemoval(ctx, home.Intent{}, r.tree(), removals...)
 }
 
 // childrenFirst orders indexes so that one that contains another comes after it.

@@ -106,17 +106,17 @@ func TestReindexKeepsWhatTheIndexKnowsAndMendsTheRest(t *testing.T) {
 	h.events()
 	// Behind the registry's back: a tag moves, one goes, a manifest goes, one comes.
 	other := h.image(repo, "other")
-	h.must(h.tree.putManifest(t.Context(), repo, digest.FromBytes(other), other))
-	h.must(h.tree.putTag(t.Context(), repo, "new", digest.FromBytes(other)))
-	h.must(h.tree.removeTag(t.Context(), "team-a/docker", "win"))
-	nested, err := h.tree.ResolveTag(t.Context(), "library/deep/er/multi", "nested")
+	h.must(h.tree().putManifest(t.Context(), repo, digest.FromBytes(other), other))
+	h.must(h.tree().putTag(t.Context(), repo, "new", digest.FromBytes(other)))
+	h.must(h.tree().removeTag(t.Context(), "team-a/docker", "win"))
+	nested, err := h.tree().ResolveTag(t.Context(), "library/deep/er/multi", "nested")
 	h.must(err)
-	h.must(h.tree.removeManifest(t.Context(), "library/deep/er/multi", nested))
-	h.must(h.tree.removeTag(t.Context(), "library/deep/er/multi", "nested"))
+	h.must(h.tree().removeManifest(t.Context(), "library/deep/er/multi", nested))
+	h.must(h.tree().removeTag(t.Context(), "library/deep/er/multi", "nested"))
 	// And what no registry wrote.
-	h.must(h.tree.driver.PutContent(t.Context(), tagLink(repo, "empty"), nil))
+	h.must(h.tree().driver.PutContent(t.Context(), tagLink(repo, "empty"), nil))
 	garbage := []byte("not a manifest")
-	h.must(h.tree.putManifest(t.Context(), repo, digest.FromBytes(garbage), garbage))
+	h.must(h.tree().putManifest(t.Context(), repo, digest.FromBytes(garbage), garbage))
 	h.must(os.MkdirAll(filepath.Join(h.dir, "docker/registry/v2/repositories/lost+found/_manifests/revisions"), 0o777))
 
 	var last Progress
@@ -126,7 +126,7 @@ func TestReindexKeepsWhatTheIndexKnowsAndMendsTheRest(t *testing.T) {
 	if last.Skipped != 1 || last.Repositories != 3 {
 		t.Errorf("progress %+v", last)
 	}
-	h.must(h.tree.removeManifest(t.Context(), repo, digest.FromBytes(garbage)))
+	h.must(h.tree().removeManifest(t.Context(), repo, digest.FromBytes(garbage)))
 	h.agrees()
 	h.happened()
 	after, err := h.index.GetArtifact(t.Context(), repo, "v1")

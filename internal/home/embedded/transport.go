@@ -15,6 +15,7 @@ type contextKey int
 const (
 	operatorKey contextKey = iota
 	sparseKey
+	passedKey
 )
 
 // WithOperator names who is behind requests through Transport; it stands in the
