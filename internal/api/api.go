@@ -119,7 +119,7 @@ type Options struct {
 	// Default: what the request says.
 	ExternalURL string
 	// StorageProvider is what the home registry is stored on: filesystem, s3.
-	StorageProvider string
+	StorageProvider func() string
 	// Volume returns the free and total bytes of the storage. Default: unknown, 0.
 	Volume func() (free, total uint64, err error)
 	// Certificate is the PEM of the root certificate that clients should trust. Default: none.

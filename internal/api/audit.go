@@ -42,6 +42,14 @@ func deeds() map[string]deed {
 		"stopReplication":         {"stop", "replication"},
 		"startStorageFsck":        {"start", "storage_fsck"},
 		"stopStorageFsck":         {"stop", "storage_fsck"},
+
+		"startStorageMigration":    {"start", "storage_migration"},
+		"pauseStorageMigration":    {"pause", "storage_migration"},
+		"resumeStorageMigration":   {"resume", "storage_migration"},
+		"cutOverStorageMigration":  {"cutover", "storage_migration"},
+		"cancelStorageMigration":   {"cancel", "storage_migration"},
+		"rollBackStorageMigration": {"rollback", "storage_migration"},
+		"finishStorageMigration":   {"finish", "storage_migration"},
 	}
 }
 
@@ -49,7 +57,7 @@ func deeds() map[string]deed {
 // whoever carries them out records better.
 func unaudited() []string {
 	return []string{
-		"pingRegistry", "planReplication", "keepReplicationPlan", "verifyReplicationDrift", "testNotification",
+		"pingRegistry", "preflightStorage", "planReplication", "keepReplicationPlan", "verifyReplicationDrift", "testNotification",
 		"rememberAppliedResource", "forgetAppliedResource",
 		"deleteArtifact", "createTag", "deleteTag", // the index: with what is pushed
 	}

@@ -20,6 +20,8 @@ type Settings struct {
 	db  *store.DB
 	now func() time.Time
 
+	also func() bool // see ReadOnlyToo
+
 	mu       sync.Mutex
 	readOnly bool
 	checked  time.Time // zero: readOnly was never read
@@ -31,6 +33,9 @@ func NewSettings(db *store.DB) *Settings { return &Settings{db: db, now: time.No
 // ReadOnly reports whether the system is in read-only mode. If the database
 // cannot be asked, what was last known counts; if nothing is known, it is.
 func (s *Settings) ReadOnly() bool {
+	if s.also != nil && s.also() {
+		return true
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.checked.IsZero() && s.now().Sub(s.checked) < readOnlyFor {
@@ -45,6 +50,10 @@ func (s *Settings) ReadOnly() bool {
 	s.readOnly, s.checked = value == "true", s.now()
 	return s.readOnly
 }
+
+// ReadOnlyToo has ReadOnly be true while f says so, whatever the setting is, which stays
+// as it is. It is called before the settings are used.
+func (s *Settings) ReadOnlyToo(f func() bool) { s.also = f }
 
 // Get returns the value of an item: text, int64 or bool.
 func (s *Settings) Get(ctx context.Context, name string) (any, error) {

@@ -100,8 +100,11 @@ func (a *api) GetSystemInfo(ctx context.Context, _ gen.GetSystemInfoRequestObjec
 		readOnly = a.o.Settings.ReadOnly()
 		hasRoot  = len(a.o.Certificate) > 0
 		events   = notify == true
-		provider = a.o.StorageProvider
+		provider = ""
 	)
+	if a.o.StorageProvider != nil {
+		provider = a.o.StorageProvider()
+	}
 	body.CurrentTime = &gen.Time{Time: a.o.Clock()}
 	body.ExternalURL, body.RegistryURL, body.HarborVersion = &external, &host, &version
 	body.HasCaRoot, body.NotificationEnable, body.ReadOnly = &hasRoot, &events, &readOnly

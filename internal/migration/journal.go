@@ -374,3 +374,9 @@ func (j *Journal) write(ctx context.Context) error {
 	j.segments = append(j.segments, name)
 	return nil
 }
+
+// Holds reports whether the destination is known to hold an object. Of tags see HoldsTag.
+func (j *Journal) Holds(name string) bool { return j.has(name) }
+
+// HoldsTag reports whether the destination's link of a tag is known to hold this digest.
+func (j *Journal) HoldsTag(name, digest string) bool { return j.hasTag(name, digest) }

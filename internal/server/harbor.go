@@ -64,11 +64,13 @@ func homeName(url string) string {
 }
 
 // shownHome says where images are, without secrets.
-func (c Config) shownHome() string {
+func (s *server) shownHome(c Config) string {
 	if c.Home.URL != "" {
 		return c.Home.URL
 	}
-	return shownStorage(c.Storage)
+	s.files.mu.Lock()
+	defer s.files.mu.Unlock()
+	return s.files.place.String()
 }
 
 // openHarbor makes the Harbor home. One that cannot be reached now is waited for; one

@@ -2,19 +2,16 @@ package server
 
 import (
 	"context"
-	"os"
-	"strings"
 
 	"github.com/lighterage/lighterage/internal/api"
 	"github.com/lighterage/lighterage/internal/migration/inspection"
 	"github.com/lighterage/lighterage/internal/problem"
-	"github.com/lighterage/lighterage/internal/tree"
 )
 
 // inspections are looks at the storage of the embedded registry.
-func (s *server) inspections(c Config, settings *api.Settings, files api.Storage) *inspection.Service {
+func (s *server) inspections(c Config, settings *api.Settings, files *storageService) *inspection.Service {
 	return inspection.New(inspection.Options{
-		DB: s.db, Queue: s.queue, Log: c.Log, Open: c.openTree,
+		DB: s.db, Queue: s.queue, Log: c.Log, Open: files.openServed,
 		MayRepair: func(ctx context.Context) error {
 			if settings.ReadOnly() {
 				return problem.New(problem.Denied, "the registry is in read-only mode, and mending links writes: look without it, or switch the mode off")
@@ -29,17 +26,4 @@ func (s *server) inspections(c Config, settings *api.Settings, files api.Storage
 			return err
 		},
 	})
-}
-
-// openTree opens the files of the storage, beside the registry that serves them.
-func (c Config) openTree(ctx context.Context) (tree.Opened, error) {
-	text := c.Storage
-	if strings.Contains(text, "://") {
-		text, _ = takeOption(text, "v4auth") // trees know no other signatures
-	}
-	location, err := tree.ParseLocation(text, os.Getenv)
-	if err != nil {
-		return nil, problem.Wrap(problem.BadRequest, err, "storage")
-	}
-	return tree.Open(ctx, location)
 }

@@ -13,7 +13,7 @@ import (
 
 	"github.com/lighterage/lighterage/internal/api"
 	"github.com/lighterage/lighterage/internal/console"
-	"github.com/lighterage/lighterage/internal/home/embedded"
+	"github.com/lighterage/lighterage/internal/migration/cutover"
 	"github.com/lighterage/lighterage/internal/problem"
 )
 
@@ -100,19 +100,29 @@ func protect(next http.Handler, log *slog.Logger) http.Handler {
 	})
 }
 
-// volume measures the file system that a folder is on.
-func volume(s embedded.Storage) func() (free, total uint64, err error) {
-	root, ok := s.Parameters["rootdirectory"].(string)
-	if s.Driver != "filesystem" || !ok {
-		return nil
+// volume measures the file system that the storage is on, if it is on one.
+func (s *storageService) volume() (free, total uint64, err error) {
+	s.mu.Lock()
+	root := s.place.Path
+	s.mu.Unlock()
+	if root == "" {
+		return 0, 0, nil
 	}
-	return func() (free, total uint64, err error) {
-		var st syscall.Statfs_t
-		if err := syscall.Statfs(root, &st); err != nil {
-			return 0, 0, problem.Wrap(problem.Unknown, err, "measure %s", root)
-		}
-		return st.Bavail * uint64(st.Bsize), st.Blocks * uint64(st.Bsize), nil
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(root, &st); err != nil {
+		return 0, 0, problem.Wrap(problem.Unknown, err, "measure %s", root)
 	}
+	return st.Bavail * uint64(st.Bsize), st.Blocks * uint64(st.Bsize), nil
+}
+
+// provider is the kind of storage, in Harbor's word.
+func (s *storageService) provider() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.place.Kind() == cutover.S3 {
+		return "s3"
+	}
+	return "filesystem"
 }
 
 // buildVersion is the version that the Go tools have noted in this program.

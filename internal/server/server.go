@@ -33,7 +33,6 @@ import (
 	"github.com/lighterage/lighterage/internal/replication"
 	"github.com/lighterage/lighterage/internal/secret"
 	"github.com/lighterage/lighterage/internal/store"
-	"github.com/lighterage/lighterage/internal/tree"
 )
 
 // Run serves until ctx ends or something that cannot be done without fails. When
@@ -91,12 +90,15 @@ func Run(ctx context.Context, c Config) (err error) {
 	work("queue", s.queue.Run)
 	work("replication", s.replication.Run)
 	work("audit log", s.audit.Run)
+	if s.files != nil {
+		work("storage", s.files.Run)
+	}
 	if s.harbor != nil {
 		work("home", s.harbor.Run)
 		work("permissions", s.tellLacks(c.Log))
 	}
 	if c.Ready != nil {
-		info := Info{URL: c.ownURL, AdminUser: "admin", GeneratedPassword: s.generated, DataDir: c.DataDir, Storage: c.shownHome()}
+		info := Info{URL: c.ownURL, AdminUser: "admin", GeneratedPassword: s.generated, DataDir: c.DataDir, Storage: s.shownHome(c)}
 		if told != nil {
 			info.MetricsURL = told.url() + "/metrics"
 		}
@@ -115,6 +117,7 @@ type server struct {
 	unlock        func() error
 	queue         *queue.Queue
 	home          *embedded.Registry // nil: home is a Harbor
+	files         *storageService    // of the embedded registry
 	harbor        *harbor.Home       // nil: home is the embedded registry
 	replication   *replication.Service
 	notifications *notification.Service
@@ -191,7 +194,7 @@ func (s *server) build(ctx context.Context, c Config, box *secret.Box) error {
 	part := homePart{}
 	if s.harbor != nil {
 		part = s.harborPart()
-	} else if part, err = s.openEmbedded(ctx, c, index, accounts, settings); err != nil {
+	} else if part, err = s.openEmbedded(ctx, c, box, index, accounts, settings); err != nil {
 		return err
 	}
 	traceName, err := s.traceName(ctx)
@@ -244,56 +247,65 @@ type homePart struct {
 }
 
 // openEmbedded opens the registry that is in this process.
-func (s *server) openEmbedded(ctx context.Context, c Config, index *home.Index, accounts *account.Service, settings *api.Settings) (homePart, error) {
-	storage, err := ParseStorage(c.Storage)
+func (s *server) openEmbedded(ctx context.Context, c Config, box *secret.Box, index *home.Index, accounts *account.Service, settings *api.Settings) (homePart, error) {
+	name := serverName(c, rand.Text()[:8])
+	files, storage, err := s.openStorage(ctx, c, cutover.NewBook(s.db, box, name), name)
 	if err != nil {
 		return homePart{}, err
 	}
+	settings.ReadOnlyToo(files.mustNotWrite)
 	uploadKey, err := uploadSecret(ctx, s.db)
 	if err != nil {
 		return homePart{}, err
 	}
-	s.home, err = embedded.New(ctx, embedded.Options{
-		Storage: storage, Index: index, Access: accounts, ReadOnly: settings.ReadOnly, HTTPSecret: uploadKey,
-		TokenRealm: c.tokenRealm(), Log: c.Log,
+	err = trusting(files.place, func() (err error) {
+		s.home, err = embedded.New(ctx, embedded.Options{
+			Storage: storage, Index: index, Access: accounts, ReadOnly: settings.ReadOnly, HTTPSecret: uploadKey,
+			TokenRealm: c.tokenRealm(), Log: c.Log, Frozen: files.where.Frozen,
+		})
+		return err
 	})
 	if err != nil {
 		return homePart{}, fmt.Errorf("home registry: %w", err)
 	}
-	if err := s.recoverIndex(ctx, c, index); err != nil {
+	if err := s.recoverIndex(ctx, c, files, index); err != nil {
 		return homePart{}, err
 	}
-	text, _ := takeOption(c.Storage, "v4auth")
-	location, err := tree.ParseLocation(text, nil)
-	if err != nil {
-		return homePart{}, err
-	}
-	place, _ := cutover.PlaceOf(location)
 	client, err := registry.NewClient(registry.Endpoint{Provider: registry.ProviderDockerRegistry, URL: c.ownURL},
 		registry.Options{Transport: s.home.Transport(), UserAgent: "lighterage"})
 	if err != nil {
 		return homePart{}, err
 	}
-	files := &storageService{place: place}
+	files.home, files.index = s.home, index
+	files.mu.Lock()
+	files.applied, files.read = files.where.Generation, time.Now()
+	files.mu.Unlock()
+	if err := files.say(ctx); err != nil {
+		return homePart{}, err
+	}
+	s.files = files
 	return homePart{
 		home:     &homeRegistry{index: index, client: client, accounts: accounts, db: s.db, readOnly: settings.ReadOnly},
 		endpoint: func() replication.Endpoint { return homeEndpoint(c.ownURL) },
 		onEvent:  index.OnEvent,
 		api: api.Options{
-			Contents: s.home, Home: client, StorageProvider: storage.Driver, Volume: volume(storage), Storage: files, Inspections: s.inspections(c, settings, files),
+			Contents: s.home, Home: client, StorageProvider: files.provider, Volume: files.volume, Storage: files, Inspections: s.inspections(c, settings, files),
 		},
 	}, nil
 }
 
 // recoverIndex makes the index say what the storage holds: after a crash for the
 // references that were being changed, as a whole when it is new or told to.
-func (s *server) recoverIndex(ctx context.Context, c Config, index *home.Index) error {
+func (s *server) recoverIndex(ctx context.Context, c Config, files *storageService, index *home.Index) error {
 	complete, err := index.Complete(ctx)
 	if err != nil {
 		return err
 	}
-	const indexed = "home.storage" // what the index was made from
+	const indexed = cutover.IndexedSetting // what the index was made from
 	here := c.storageName()
+	if files.where.Place != nil {
+		here = files.where.Place.String()
+	}
 	before, known, err := s.db.Setting(ctx, indexed)
 	if err != nil {
 		return err
@@ -321,7 +333,7 @@ func (s *server) recoverIndex(ctx context.Context, c Config, index *home.Index) 
 		}
 	})
 	if err != nil {
-		return fmt.Errorf("build the index from the storage %s: %w", shownStorage(c.Storage), err)
+		return fmt.Errorf("build the index from the storage %s: %w", files.place, err)
 	}
 	if done.Repositories > 0 { // a new server has nothing to tell
 		c.Log.Info("the index is complete", "repositories", done.Repositories, "artifacts", done.Artifacts,

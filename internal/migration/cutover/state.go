@@ -67,6 +67,8 @@ const (
 	WishPause    Wish = "pause"
 	WishCancel   Wish = "cancel"
 	WishRollback Wish = "rollback"
+	WishResume   Wish = "resume"
+	WishFinish   Wish = "finish"
 )
 
 // Options say how a migration goes.
@@ -92,6 +94,8 @@ type State struct {
 	// Served is that the registry was told to serve the destination, and not told
 	// otherwise since.
 	Served bool `json:"served,omitempty"`
+	// Torn is that the servers are being told: some may serve the one place, some the other.
+	Torn bool `json:"torn,omitempty"`
 
 	Source      Place   `json:"source"`
 	Destination Place   `json:"destination"`
