@@ -66,7 +66,7 @@ function Inside({ user }: { user: User }) {
           ? <Layout.Sider className="frame-side" width={232} theme="light"><div className="frame-side-inner">{navigation}</div></Layout.Sider>
           : <Drawer open={open} onClose={() => setOpen(false)} placement="left" size={264} title={words.product} styles={{ body: { padding: 0 } }}>{searchable && <div className="frame-search-narrow"><Search /></div>}{navigation}</Drawer>}
         <Layout style={{ minWidth: 0 }}>
-          <Banners key={login} live={user.sysadmin_flag === true} />
+          <Banners key={login} admin={user.sysadmin_flag === true} />
           <main id="content" className="frame-content" ref={main} tabIndex={-1}>
             <Suspense fallback={<Loading />}><Outlet context={user} /></Suspense>
           </main>
@@ -161,21 +161,21 @@ function UserMenu({ name }: { name: string }) {
   );
 }
 
-function Banners({ live }: { live: boolean }) {
-  return live ? <LiveBanners /> : null;
-}
-
-function LiveBanners() {
+function Banners({ admin }: { admin: boolean }) {
   const words = useWords();
-  const live = useLiveUpdates();
   const { data: system } = useQuery(queries.system());
   return (
     <>
       {system?.banner_message != null && system.banner_message !== "" && <Alert banner className="frame-banner" type="info" title={bannerText(system.banner_message)} />}
       {system?.read_only === true && <Alert banner className="frame-banner" type="warning" title={words.nav.readOnly} data-testid="read-only" />}
-      {!live && <Alert banner className="frame-banner" type="warning" title={words.nav.notLive} />}
+      {admin && <LiveBanner />}
     </>
   );
+}
+
+function LiveBanner() {
+  const words = useWords();
+  return useLiveUpdates() ? null : <Alert banner className="frame-banner" type="warning" title={words.nav.notLive} />;
 }
 
 /** Harbor's portal keeps the banner as JSON with a message in it. */

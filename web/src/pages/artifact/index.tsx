@@ -63,9 +63,10 @@ function Shown({ place }: { place: Place }) {
       <Section title={words.artifacts.page.tags}><Tags place={place} artifact={a} host={host} act={act} add={() => setAddress({ tag: 1 })} /></Section>
       <Section title={words.artifacts.standing.title}><Standings artifact={a} /></Section>
       {isIndex(a) && <Section title={words.artifacts.page.platforms}><Platforms place={place} artifact={a} /></Section>}
+      {configOf(a).length > 0 && <Section title={words.artifacts.page.config}><Pairs of={configOf(a)} /></Section>}
       {a.addition_links?.["build_history"] !== undefined && <Section title={words.artifacts.page.history}><History place={place} digest={a.digest ?? ""} /></Section>}
       <Section title={words.artifacts.page.accessories}><Accessories place={place} list={a.accessories ?? []} /></Section>
-      {Object.keys(a.annotations ?? {}).length > 0 && <Section title={words.artifacts.page.annotations}><Pairs of={a.annotations ?? {}} /></Section>}
+      {Object.keys(a.annotations ?? {}).length > 0 && <Section title={words.artifacts.page.annotations}><Pairs of={Object.entries(a.annotations ?? {})} /></Section>}
       {address.has("tag") && <TagDialog place={place} artifact={a} close={() => setAddress({ tag: undefined })} />}
       {address.has("labels") && <LabelsDialog place={place} artifact={a} close={() => setAddress({ labels: undefined })} />}
     </>
@@ -191,11 +192,26 @@ function Accessories({ place, list }: { place: Place; list: Accessory[] }) {
   return <Table<Accessory> rowKey="digest" columns={columns} dataSource={list} size="small" scroll={{ x: 520 }} pagination={false} />;
 }
 
-function Pairs({ of }: { of: Record<string, string> }) {
+/** What an image says about how it is run, in the words of its config. */
+function configOf(a: Artifact): [string, string][] {
+  const config: unknown = a.extra_attrs?.["config"];
+  if (typeof config !== "object" || config === null) return [];
+  return Object.entries(config).flatMap(([name, value]): [string, string][] => {
+    if (value === null || value === "" || value === false) return [];
+    if (Array.isArray(value)) return value.length === 0 ? [] : [[name, value.map((v) => (typeof v === "string" ? v : JSON.stringify(v))).join(name === "Env" ? "\n" : " ")]];
+    if (typeof value === "object") {
+      const parts = Object.entries(value as Record<string, unknown>).map(([key, v]) => (typeof v === "string" ? `${key}=${v}` : key));
+      return parts.length === 0 ? [] : [[name, parts.join("\n")]];
+    }
+    return [[name, typeof value === "string" ? value : JSON.stringify(value)]];
+  });
+}
+
+function Pairs({ of }: { of: [string, string][] }) {
   const { words } = useTongue();
   const columns: TableColumnsType<[string, string]> = [
     { title: words.artifacts.page.key, dataIndex: 0, className: "break", width: "40%" },
-    { title: words.artifacts.page.value, dataIndex: 1, className: "break" },
+    { title: words.artifacts.page.value, dataIndex: 1, className: "reason" },
   ];
-  return <Table<[string, string]> rowKey={([name]) => name} columns={columns} dataSource={Object.entries(of)} size="small" pagination={false} />;
+  return <Table<[string, string]> rowKey={([name]) => name} columns={columns} dataSource={of} size="small" pagination={false} />;
 }

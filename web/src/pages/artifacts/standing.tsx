@@ -53,7 +53,11 @@ interface Summary {
 
 function summaries(list: ArtifactReplication[]): Summary[] {
   const by = new Map<number, ArtifactReplication[]>();
-  for (const n of list) by.set(n.registry_id, [...(by.get(n.registry_id) ?? []), n]);
+  for (const n of list) {
+    const some = by.get(n.registry_id);
+    if (some === undefined) by.set(n.registry_id, [n]);
+    else some.push(n);
+  }
   return [...by.values()].map((some) => ({
     worst: some.reduce((a, b) => (order.indexOf(b.state) < order.indexOf(a.state) ? b : a)),
     well: some.filter((n) => n.state === "in_sync"), all: some.length,

@@ -18,7 +18,8 @@ import { RepositoriesTab } from "./repositories";
 
 export default function ProjectPage() {
   const { words } = useTongue();
-  const { id = "", tab = "repositories" } = useParams();
+  const { id = "", tab: wanted = "repositories" } = useParams();
+  const tab = wanted === "summary" ? "repositories" : wanted; // links to Harbor's first tab
   const number = /^\d+$/.test(id) ? Number(id) : 0;
   const navigate = useNavigate();
   useLiveProject(number);

@@ -43,7 +43,7 @@ export const artifacts = {
   standing: {
     title: "Replication",
     none: "No rule replicates it",
-    noneText: "No replication rule selects it, and none has put it anywhere.",
+    noneText: "No replication rule selects it for itself. Platforms of an index, and accessories, go along with what they belong to.",
     hidden: "Members of the project see where it is replicated.",
     columns: { reference: "Tag", destination: "Destination", rule: "Rule", state: "State", digest: "Digest there", since: "There since", verified: "Verified" },
     states: {
@@ -71,7 +71,7 @@ export const artifacts = {
     } as Record<string, string>,
   },
   page: {
-    overview: "Overview", tags: "Tags", noTags: "No tag stands for it. It can be pulled by its digest.", platforms: "Platforms", history: "Build History", noHistory: "The image says nothing about how it was built.",
+    overview: "Overview", tags: "Tags", noTags: "No tag stands for it. It can be pulled by its digest.", platforms: "Platforms", config: "Configuration of the Image", history: "Build History", noHistory: "The image says nothing about how it was built.",
     annotations: "Annotations", accessories: "Accessories", noAccessories: "Nothing belongs to it: no signature, no SBOM.",
     digest: "Digest", type: "Type", mediaType: "Media type", size: "Size", pushed: "Push Time", pulled: "Pull Time", os: "OS/ARCH", created: "Created", author: "Author",
     name: "Name", command: "Command", created2: "Created on", emptyLayer: "no layer", notHere: "not in this registry", of: (name: string) => `of ${name}`, key: "Name", value: "Value", actions: "Actions",

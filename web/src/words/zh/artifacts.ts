@@ -44,7 +44,7 @@ export const artifacts: Words["artifacts"] = {
   standing: {
     title: "复制",
     none: "没有规则复制它",
-    noneText: "没有复制规则匹配它，也没有规则曾将其复制到别处。",
+    noneText: "没有复制规则单独匹配它。索引的各平台镜像以及附件会随其所属的 Artifact 一起复制。",
     hidden: "只有项目成员可以查看它被复制到哪里。",
     columns: { reference: "Tag", destination: "目标仓库", rule: "规则", state: "状态", digest: "目标仓库的摘要", since: "起始时间", verified: "核对时间" },
     states: { in_sync: "已同步", waiting: "等待中", running: "进行中", failing: "失败", missing: "缺失", different: "不同", extra: "多余", not_verified: "未核对" },
@@ -70,7 +70,7 @@ export const artifacts: Words["artifacts"] = {
     },
   },
   page: {
-    overview: "属性总览", tags: "Tags", noTags: "没有任何 Tag，只能通过摘要拉取。", platforms: "平台", history: "构建历史", noHistory: "镜像中没有构建历史。",
+    overview: "属性总览", tags: "Tags", noTags: "没有任何 Tag，只能通过摘要拉取。", platforms: "平台", config: "镜像配置", history: "构建历史", noHistory: "镜像中没有构建历史。",
     annotations: "注解", accessories: "附件", noAccessories: "没有附件：既无签名，也无 SBOM。",
     digest: "摘要", type: "类型", mediaType: "媒体类型", size: "大小", pushed: "推送时间", pulled: "拉取时间", os: "OS/ARCH", created: "创建时间", author: "作者",
     name: "名称", command: "命令", created2: "创建时间", emptyLayer: "无层", notHere: "不在本镜像库中", of: (name) => name, key: "名称", value: "值", actions: "操作",
