@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,9 +12,17 @@ import (
 	"github.com/lighterage/lighterage/internal/kube"
 )
 
+// discoverFlags are those of "migrate discover".
+type discoverFlags struct {
+	kubeFlags
+	ask     bool
+	account kube.Account
+	ca      string
+	output  string
+}
+
 func (a *app) migrateDiscoverCommand() *cobra.Command {
-	var f kubeFlags
-	var output string
+	var f discoverFlags
 	cmd := &cobra.Command{
 		Use:   "discover",
 		Short: "Find a Harbor on Kubernetes, and what stands in the way of moving it",
@@ -22,7 +31,11 @@ installed (a Harbor resource of the Alauda operator, Harbor's Helm chart, anothe
 where its registry keeps the images, on which volume, folder and node, what moving
 them to S3 would take, and what stands in the way, each with the way out.
 
-Nothing is changed, and nothing is asked but the cluster's API. What the
+With --ask-harbor Harbor itself is asked too, as its administrator: whether it is
+read-only, what runs by a schedule and what runs now that deletes or pushes images. The
+password comes from HARBOR_PASSWORD, or from the Secret that the chart has it in.
+
+Nothing is changed. What the
 account needs is in deploy/kubernetes/migration-role.yaml. To get persistentvolumes is
 useful and can do without.
 
@@ -35,15 +48,31 @@ Exit codes:
 		Example: `  lighterage migrate discover --namespace harbor
   lighterage migrate discover --namespace harbor --harbor my-harbor --output json`,
 		Args: takes(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.migrateDiscover(cmd.Context(), f, output) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.migrateDiscover(cmd.Context(), f) },
 	}
 	f.add(cmd)
-	outputFlag(cmd, &output, "text", "json")
+	flags := cmd.Flags()
+	flags.BoolVar(&f.ask, "ask-harbor", false, "ask Harbor itself too")
+	flags.StringVar(&f.account.URL, "harbor-url", "", "`address` of Harbor's API (default its external address)")
+	flags.StringVar(&f.account.User, "harbor-user", "admin", "`name` of an administrator of Harbor")
+	flags.StringVar(&f.ca, "harbor-ca", "", "PEM `file` with the authority of Harbor's certificate")
+	flags.BoolVar(&f.account.Insecure, "harbor-insecure", false, "do not verify Harbor's certificate")
+	outputFlag(cmd, &f.output, "text", "json")
 	return cmd
 }
 
-func (a *app) migrateDiscover(ctx context.Context, f kubeFlags, output string) error {
-	c, err := a.connectKube(f)
+func (a *app) migrateDiscover(ctx context.Context, f discoverFlags) error {
+	if !f.ask && (f.account.URL != "" || f.ca != "" || f.account.Insecure) {
+		return usage("--harbor-url, --harbor-ca and --harbor-insecure go with --ask-harbor")
+	}
+	if f.ca != "" {
+		text, err := os.ReadFile(f.ca)
+		if err != nil {
+			return usage("--harbor-ca: %w", err)
+		}
+		f.account.CA = text
+	}
+	c, err := a.connectKube(f.kubeFlags)
 	if err != nil {
 		return err
 	}
@@ -51,7 +80,16 @@ func (a *app) migrateDiscover(ctx context.Context, f kubeFlags, output string) e
 	if err != nil {
 		return err
 	}
-	if output == "json" {
+	f.account.Password = a.Getenv("HARBOR_PASSWORD")
+	for _, r := range found {
+		if !f.ask {
+			break
+		}
+		if err := c.Ask(ctx, r, f.account); err != nil {
+			return err
+		}
+	}
+	if f.output == "json" {
 		err = writeJSON(a.Stdout, map[string]any{"releases": found})
 	} else {
 		err = a.showReleases(found)
@@ -120,8 +158,27 @@ func releaseFields(r *kube.Release) [][2]string {
 	return [][2]string{
 		{"Harbor", r.Name}, {"Namespace", r.Namespace}, {"Installed as", installed}, {"Version", r.HarborVersion}, {"Address", r.ExternalURL},
 		{"Registry", registry}, {"Image", r.Registry.Image}, {"Storage", storage}, {"Volume", volumeLine(r.Volume)},
-		{"Redis", redis}, {"Authorities", strings.Trim(r.CASecret+", "+r.StorageCASecret, ", ")},
+		{"Redis", redis}, {"Runs by itself", schedules(r.Activity)}, {"Authorities", strings.Trim(r.CASecret+", "+r.StorageCASecret, ", ")},
 	}
+}
+
+// schedules says what changes the storage by itself, and when.
+func schedules(a *kube.Activity) string {
+	if a == nil {
+		return ""
+	}
+	if len(a.Schedules) == 0 {
+		return "nothing that deletes or pushes images"
+	}
+	var parts []string
+	for _, s := range a.Schedules {
+		text := strings.ToLower(strings.ReplaceAll(s.Kind, "_", " "))
+		if s.ID > 0 {
+			text += fmt.Sprintf(" %d", s.ID)
+		}
+		parts = append(parts, text+" ("+s.Cron+")")
+	}
+	return strings.Join(parts, ", ")
 }
 
 func volumeLine(v kube.Volume) string {

@@ -110,3 +110,15 @@ func TestMistakesInTheCommandLineAreRefusedBeforeTheClusterIsAsked(t *testing.T)
 		t.Error("a folder was made")
 	}
 }
+
+func TestFlagsAboutHarborsAPIGoWithAskingIt(t *testing.T) {
+	t.Parallel()
+	for says, args := range map[string][]string{
+		"go with --ask-harbor": {"--harbor-url", "https://harbor.example.com"},
+		"--harbor-ca:":         {"--ask-harbor", "--harbor-ca", "/nowhere"},
+	} {
+		if got := command(t, append([]string{"discover", "--kubeconfig", "/nowhere"}, args...)...); got.code != 2 || !strings.Contains(got.errors, says) {
+			t.Errorf("%s: %+v", says, got)
+		}
+	}
+}

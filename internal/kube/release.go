@@ -42,6 +42,8 @@ type Release struct {
 	// change them, read-only mode too.
 	ConfigLocked bool `json:"config_locked,omitempty"`
 
+	Activity *Activity `json:"activity,omitempty"` // what Harbor says, if it was asked
+
 	Obstacles []Obstacle `json:"obstacles"`
 	Steps     []string   `json:"steps"` // what moving it takes, in order
 
