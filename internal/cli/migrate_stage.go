@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lighterage/lighterage/internal/chart"
 	"github.com/lighterage/lighterage/internal/cli/term"
 	"github.com/lighterage/lighterage/internal/kube"
 	"github.com/lighterage/lighterage/internal/tree"
@@ -203,6 +205,26 @@ func (s *staging) ended(ctx context.Context, step kube.Step, o kube.Outcome) {
 			if row["state"] == "warn" || row["state"] == "fail" {
 				s.say("%v  %v: %v", row["state"], row["name"], row["found"])
 			}
+		}
+		s.compareRegion(ctx, o)
+	}
+}
+
+// compareRegion says when the bucket is in another region than the registry is going to
+// be told.
+func (s *staging) compareRegion(ctx context.Context, o kube.Outcome) {
+	report := o.Reports["preflight"]
+	for _, line := range s.c.Lines(ctx, o, "preflight", "summary") { // the pod's last words may have had no room for it
+		if whole, ok := line["report"].(map[string]any); ok {
+			report = whole
+		}
+	}
+	settings, _ := report["settings"].([]any)
+	for _, one := range settings {
+		setting, _ := one.(map[string]any)
+		told := cmp.Or(s.f.target.S3.Region, chart.DefaultRegion)
+		if setting["name"] == "persistence.imageChartStorage.s3.region" && setting["value"] != told {
+			s.say("the bucket is in the region %v, and the registry would be told %s: give region=%v in DST", setting["value"], told, setting["value"])
 		}
 	}
 }

@@ -153,6 +153,17 @@ func TestImagesAreStagedWhileHarborIsInUse(t *testing.T) {
 		t.Errorf("with other keys than the Secret's: %+v", got)
 	}
 
+	// The registry would look for the bucket where it is not.
+	s.instead(func(c kube.Container) (int, string) {
+		if c.Args[1] == "preflight" {
+			return 0, `{"report": {"verdict": "ok", "settings": [{"name": "persistence.imageChartStorage.s3.region", "value": "cn-north"}]}}`
+		}
+		return 0, `{"report": {"seconds": 1}}`
+	})
+	if got = s.stage(t.Context(), map[string]string{}); got.code != 0 || !strings.Contains(got.errors, "give region=cn-north in DST") {
+		t.Errorf("another region: %+v", got)
+	}
+
 	// A registry that is busier than the copy is fast.
 	s.instead(func(c kube.Container) (int, string) {
 		if c.Args[1] == "copy" {
