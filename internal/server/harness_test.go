@@ -73,6 +73,21 @@ func (a *api) registry() *ts.Registry { return ts.Remote(a.url, "admin", adminPa
 // call makes a request and returns the answer's status, headers and body.
 func (a *api) call(method, path string, body any) (int, http.Header, []byte) {
 	a.t.Helper()
+	answer, err := a.attempt(method, path, body)
+	if err != nil {
+		a.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		a.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return answer.StatusCode, answer.Header, text
+}
+
+// attempt makes a request that may get no answer.
+func (a *api) attempt(method, path string, body any) (*http.Response, error) {
+	a.t.Helper()
 	var reader io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
@@ -89,16 +104,7 @@ func (a *api) call(method, path string, body any) (int, http.Header, []byte) {
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		a.t.Fatalf("%s %s: %v", method, path, err)
-	}
-	defer func() { _ = answer.Body.Close() }()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		a.t.Fatalf("%s %s: %v", method, path, err)
-	}
-	return answer.StatusCode, answer.Header, text
+	return http.DefaultClient.Do(r)
 }
 
 // do makes a request that must succeed.

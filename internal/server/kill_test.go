@@ -49,10 +49,23 @@ type process struct {
 
 func startProcess(t *testing.T, dir, listen, database string) *process {
 	t.Helper()
+	p, err := tryProcess(t, dir, listen, database, func(*exec.Cmd) {})
+	if err != nil {
+		p.kill()
+		t.Fatalf("the server did not start: %v\n%s", err, p.output)
+	}
+	return p
+}
+
+// tryProcess is startProcess for a process that may not come to answer. change changes
+// its command before it is started.
+func tryProcess(t *testing.T, dir, listen, database string, change func(*exec.Cmd)) (*process, error) {
+	t.Helper()
 	p := &process{output: &bytes.Buffer{}}
 	p.cmd = exec.Command(os.Args[0])
 	p.cmd.Env = append(os.Environ(), serverFolder+"="+dir, serverFolder+"_LISTEN="+listen, serverFolder+"_DATABASE="+database)
 	p.cmd.Stderr = p.output
+	change(p.cmd)
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -61,12 +74,8 @@ func startProcess(t *testing.T, dir, listen, database string) *process {
 		t.Fatal(err)
 	}
 	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		p.kill()
-		t.Fatalf("the server did not start: %v\n%s", err, p.output)
-	}
 	p.api = &api{t: t, url: strings.TrimSpace(line)}
-	return p
+	return p, err
 }
 
 // kill ends the process as a power cut does.
