@@ -203,7 +203,7 @@ func wireMigration(s cutover.State, now time.Time) gen.StorageMigration {
 	at := func(t time.Time) gen.Time { return gen.Time{Time: t} }
 	p, c := s.Progress, s.Checked
 	w := gen.StorageMigration{
-		ID: s.ID, Status: string(s.Status), Phase: string(s.Phase), Direction: string(s.Direction), Actions: []string{}, CutoverAsked: s.Asked,
+		ID: s.ID, Status: string(s.Status), Phase: string(s.Phase), Direction: string(s.Direction), Actions: []string{}, CutoverAsked: s.Asked, Wish: string(s.Wish),
 		Source: wirePlace(s.Source), Destination: wirePlace(s.Destination), Automatic: s.Options.Automatic, Bandwidth: s.Options.Bandwidth,
 		Concurrency: int64(s.Options.Concurrency), Deep: s.Options.Deep, TargetSeconds: int64(s.Options.Target), Operator: s.Operator,
 		CreationTime: at(s.Created), UpdateTime: at(s.Updated), EndTime: at(s.Ended), Phases: []gen.StoragePhase{}, Deltas: []gen.StorageDelta{},

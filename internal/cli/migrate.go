@@ -40,6 +40,9 @@ The way: "assess" and "preflight" before, "copy" as often as you like while the
 registry is in use, then read-only mode, "copy --final", "check", and the registry is
 given the new storage. Going back is "copy" and "check" the other way round.
 
+A server that runs here moves its own storage without a restart: "run" and what
+follows it speak to the server that you are logged in to.
+
 ` + migrateLocations + `
 
 ` + exitCodes,
@@ -55,6 +58,7 @@ given the new storage. Going back is "copy" and "check" the other way round.
 		},
 	}
 	cmd.AddCommand(a.migrateDiscoverCommand(), a.migrateManifestsCommand(), a.migrateStageCommand(), a.migrateAssessCommand(), a.migratePreflightCommand(), a.migrateCopyCommand(), a.migrateCheckCommand(), a.migrateFsckCommand())
+	cmd.AddCommand(a.migrateServerCommands()...)
 	return a.family(cmd)
 }
 

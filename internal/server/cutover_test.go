@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -164,6 +165,19 @@ func TestTheStorageMovesWhileClientsPushAndGoesBack(t *testing.T) {
 	for tag := range images {
 		ts.Pull(t, home, "library/app", tag)
 	}
+	if text := refusal(t, server.Config{DataDir: t.TempDir(), Storage: filepath.Join(dir, "registry")}); !strings.Contains(text, "s3://harbor/images") {
+		t.Errorf("a server that has lost its database says of the old folder: %s", text)
+	}
+	s.Stop()
+	if text := refusal(t, server.Config{DataDir: dir, Storage: t.TempDir()}); !strings.Contains(text, "s3://harbor/images") {
+		t.Errorf("a server that is given a third storage says: %s", text)
+	}
+	s = start(t, server.Config{DataDir: dir, Storage: store.Location("images")})
+	home = s.registry()
+	p.agrees(t, home, "library/busy")
+	s.Stop()
+	s = start(t, server.Config{DataDir: dir})
+	home = s.registry()
 	nothingSecret(t, store.SecretKey, dir, s.api)
 
 	// Back again, with what was pushed and deleted since.
@@ -210,4 +224,17 @@ func nothingSecret(t *testing.T, secret, dir string, a *api) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// refusal is why a server does not start.
+func refusal(t *testing.T, c server.Config) string {
+	t.Helper()
+	c.Listen = "127.0.0.1:0"
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	c.Ready = func(server.Info) { cancel() }
+	if err := server.Run(ctx, c); err != nil {
+		return err.Error()
+	}
+	return "nothing: it has started"
 }

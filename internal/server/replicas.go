@@ -87,7 +87,7 @@ func (s *server) openStorage(ctx context.Context, c Config, book *cutover.Book, 
 		return nil, parameters, err
 	}
 	if f.where.Place == nil {
-		return f, parameters, nil
+		return f, parameters, refuseMoved(f.commandLine, c.Reindex)
 	}
 	moved := *f.where.Place
 	switch {

@@ -78,6 +78,9 @@ func (s *site) Thaw(ctx context.Context) error {
 
 // Serve implements cutover.Site.
 func (s *site) Serve(ctx context.Context, p cutover.Place) error {
+	if err := forgetMoved(p); err != nil {
+		return err
+	}
 	if p.Same(s.commandLine) {
 		if err := s.book.Move(ctx, nil, cutover.Secret{}, "", s.cli); err != nil {
 			return err
@@ -94,7 +97,14 @@ func (s *site) Serve(ctx context.Context, p cutover.Place) error {
 	if err := s.book.Move(ctx, &p, secret, s.cli, p.String()); err != nil {
 		return err
 	}
-	return s.allFollow(ctx)
+	if err := s.allFollow(ctx); err != nil {
+		return err
+	}
+	// Last: before that it would be told of what is not so yet.
+	if err := leaveMoved(s.commandLine, p); err != nil {
+		s.log.Warn("a server that loses its database would serve the old folder", "error", err)
+	}
+	return nil
 }
 
 // withRegion is a place with the region that its store has told: the registry's driver

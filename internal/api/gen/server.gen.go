@@ -1609,6 +1609,9 @@ type StorageMigration struct {
 	TargetSeconds int64         `json:"target_seconds"`
 	UpdateTime    Time          `json:"update_time"`
 	Window        StorageWindow `json:"window"`
+
+	// Wish pause, resume, cancel, rollback or finish, if it is asked for and not done yet
+	Wish string `json:"wish,omitempty"`
 }
 
 // StorageMigrationResume defines model for StorageMigrationResume.
