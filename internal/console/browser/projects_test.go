@@ -14,6 +14,7 @@ type projectWords struct {
 	projects, newProject, public, private, nameRequired, nameForm, exists, created, inTheWay, deleted, deleteWhat string
 	members, configuration, newMember, userRequired, unknownUser, already, added, maintainer, roleChanged         string
 	remove, removed, makePublic, changed, repositories, noRepositories, pushCommand, pushTitle, repositoryDeleted string
+	labels, newLabel, labelRequired, labelExists, labelCreated, labelUpdated, labelDeleted, labelOff              string
 	emptyMember, notFound                                                                                         string
 }
 
@@ -26,6 +27,8 @@ func projectsInBoth() []projectWords {
 		already: "The user is a member of the project already.", added: "Member added successfully.", maintainer: "Maintainer", roleChanged: "The role was changed.",
 		remove: "Remove", removed: "Member removed successfully.", makePublic: "Make the Project Public", changed: "The access level was changed.",
 		repositories: "Repositories", noRepositories: "We couldn't find any repositories!", pushCommand: "Push Command", pushTitle: "Push to This Project",
+		labels: "Labels", newLabel: "New Label", labelRequired: "Label name is required.", labelExists: "Label release already exists", labelCreated: "Label created successfully.",
+		labelUpdated: "Label updated successfully.", labelDeleted: "Label deleted successfully.", labelOff: "It is taken off all artifacts that have it.",
 		repositoryDeleted: "Repository deleted successfully.", emptyMember: "You are a member of no project yet.", notFound: "There is no such page",
 	}, {
 		words: chinese(), projects: "项目", newProject: "新建项目", public: "公开", private: "私有", nameRequired: "项目名称为必填项。",
@@ -35,6 +38,8 @@ func projectsInBoth() []projectWords {
 		already: "该用户已是项目成员。", added: "成功新增成员。", maintainer: "维护人员", roleChanged: "角色已更改。",
 		remove: "移除成员", removed: "成功移除成员。", makePublic: "设为公开项目", changed: "访问级别已更改。",
 		repositories: "镜像仓库", noRepositories: "未发现任何镜像库!", pushCommand: "推送命令", pushTitle: "推送到此项目",
+		labels: "标签", newLabel: "新建标签", labelRequired: "标签名字为必填项。", labelExists: "名为 release 的标签已存在", labelCreated: "成功创建标签。",
+		labelUpdated: "成功更新标签。", labelDeleted: "成功删除标签。", labelOff: "它将从所有带有它的 Artifact 上移除",
 		repositoryDeleted: "成功删除镜像仓库。", emptyMember: "您还不是任何项目的成员。", notFound: "页面不存在",
 	}}
 }
@@ -60,6 +65,7 @@ func TestAProjectIsMadeFilledSharedAndDeleted(t *testing.T) {
 			p.accessible("projects")
 			newProject(p, w)
 			shareProject(p, w)
+			labelProject(p, w)
 			emptyProject(p, w, home)
 			deleteProjects(p, w)
 		})
@@ -129,6 +135,38 @@ func shareProject(p *page, w projectWords) {
 	p.shows(w.changed)
 	p.until("it is public", `document.querySelector(".page-head .ant-tag").innerText === `+quote(w.public))
 	p.accessible("the configuration of a project")
+}
+
+func labelProject(p *page, w projectWords) {
+	p.t.Helper()
+	p.click(".ant-tabs-tab-btn", w.labels)
+	p.button(w.newLabel)
+	p.button(w.ok)
+	p.shows(w.labelRequired)
+	p.typeInto("name", "release")
+	p.typeInto("description", "May go to production")
+	p.accessible("the dialog of a label")
+	p.button(w.ok)
+	p.shows(w.labelCreated)
+	p.until("the label is listed", `find("td .ant-tag", "release") && !document.querySelector(".ant-modal")`)
+	p.button(w.newLabel)
+	p.typeInto("name", "release")
+	p.button(w.ok)
+	p.shows(w.labelExists)
+	p.button(w.cancel)
+	p.until("the dialog is gone", `!document.querySelector(".ant-modal")`)
+	p.accessible("the labels of a project")
+	p.click(`input[type="checkbox"]`, map[string]string{"en-US": "Select release", "zh-CN": "选择 release"}[w.tag])
+	p.button(w.edit)
+	p.typeInto("name", "stable")
+	p.button(w.ok)
+	p.shows(w.labelUpdated)
+	p.until("it has another name", `find("td .ant-tag", "stable") && !document.querySelector(".ant-modal")`)
+	p.button(w.delete)
+	p.shows(w.labelOff)
+	p.click(".ant-modal-confirm-btns button", w.delete)
+	p.shows(w.labelDeleted)
+	p.until("it is gone", `!find("td .ant-tag", "stable")`)
 }
 
 // roleSelect is the id of the field with the role of a member.

@@ -73,6 +73,7 @@ func TestScreenshots(t *testing.T) {
 						"/harbor/projects/1/repositories?push=1",
 						"/harbor/projects/2/members",
 						"/harbor/projects/2/members?new=1",
+						"/harbor/projects/2/labels?new=1",
 						"/harbor/projects/1/configs",
 						"/harbor/projects/1/repositories/base%2Fnginx/artifacts-tab",
 						"/harbor/projects/1/repositories/base%2Fnginx/artifacts-tab/artifacts/" + ts.Index(t, 50).Digest.String(),

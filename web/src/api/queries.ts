@@ -120,6 +120,10 @@ export const queries = {
       return { projects, repositories };
     },
   }),
+  labelsOf: (project: number, filter: { name?: string; sort?: string; page: number; page_size: number }) => queryOptions({
+    queryKey: ["labels", project, filter], placeholderData: keepPreviousData,
+    queryFn: () => mustPage(api.GET("/labels", { params: { query: { scope: "p", project_id: project, ...filter } } })),
+  }),
   projectLabels: (project: number) => queryOptions({
     queryKey: ["labels", project], queryFn: () => must(api.GET("/labels", { params: { query: { scope: "p", project_id: project, page_size: 100 } } })),
   }),

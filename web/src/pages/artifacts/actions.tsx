@@ -2,6 +2,7 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { App } from "antd";
 import { api, must, type Artifact } from "../../api/client";
+import { Copyable } from "../../parts/copy";
 import { useTell } from "../../parts/failure";
 import { useTongue } from "../../words";
 import { nameOf } from "./names";
@@ -41,7 +42,7 @@ export function useArtifactActions(place: Place) {
         await navigator.clipboard.writeText(a.digest ?? "");
         tell.done(words.artifacts.copiedDigest);
       } catch {
-        modal.info({ title: words.artifacts.columns.artifact, okText: words.common.close, content: <><p>{words.artifacts.notCopied}</p><p className="code">{a.digest}</p></> });
+        modal.info({ title: words.artifacts.columns.artifact, okText: words.common.close, content: <><p>{words.artifacts.notCopied}</p><Copyable text={a.digest ?? ""} /></> });
       }
     },
     remove: (list: Artifact[], done?: () => void) => {

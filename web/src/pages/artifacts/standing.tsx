@@ -68,7 +68,7 @@ const shownDestinations = 4;
 
 /** In a list: each destination once, with its state and since when. */
 export function StandingCell({ list }: { list: ArtifactReplication[] | null | undefined }) {
-  const { words, format } = useTongue();
+  const { words, format, translated } = useTongue();
   const { standing } = words.artifacts;
   if (list == null || list.length === 0) return <Typography.Text type="secondary">-</Typography.Text>;
   const destinations = summaries(list);
@@ -77,7 +77,7 @@ export function StandingCell({ list }: { list: ArtifactReplication[] | null | un
       {destinations.slice(0, shownDestinations).map(({ worst, well, all }) => {
         const since = well.map((n) => n.since).filter(isTime).sort().at(-1);
         const seen = well.map((n) => n.verified_time).filter(isTime).sort().at(0);
-        const reason = standing.reasons[worst.reason ?? ""] ?? worst.reason;
+        const reason = standing.reasons[worst.reason ?? ""] ?? translated(worst.reason ?? "") ?? worst.reason;
         return (
           <li key={worst.registry_id}>
             <StandingState state={worst.state} text={`${worst.registry_name}: ${standing.states[worst.state] ?? worst.state}`} />

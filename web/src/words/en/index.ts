@@ -7,6 +7,7 @@ import { drift } from "./drift";
 import { execution } from "./execution";
 import { executions } from "./executions";
 import { held } from "./held";
+import { labels } from "./labels";
 import { log } from "./log";
 import { more } from "./more";
 import { nav } from "./nav";
@@ -34,6 +35,7 @@ export const en = {
   members,
   repositories,
   artifacts,
+  labels,
   registries,
   replications,
   rule,

@@ -42,6 +42,7 @@ const known: Known[] = [
 
   [/^The project named (.+) already exists$/, "名为 $1 的项目已存在。请换一个名称。"],
   [/^tag (.+) already exists under the repository \d+$/, "该镜像仓库中已有名为 $1 的 Tag。"],
+  [/^label (.+) already exists$/, "名为 $1 的标签已存在。请换一个名称。"],
   [/^project (.+) not found$/, "该项目已不存在。"],
   [/^repository (.+) not found$/, "镜像仓库 $1 已不存在。"],
   [/^artifact (.+) not found$/, "Artifact $1 已不存在。"],
