@@ -108,8 +108,9 @@ func (c *Cluster) DeleteJob(ctx context.Context, name string) error {
 	}
 }
 
+// podsOf returns the pods of a Job. Clusters before 1.27 know this label only.
 func (c *Cluster) podsOf(ctx context.Context, job string) ([]pod, error) {
-	all, err := c.list(ctx, pods, metav1.ListOptions{LabelSelector: "batch.kubernetes.io/job-name=" + job})
+	all, err := c.list(ctx, pods, metav1.ListOptions{LabelSelector: "job-name=" + job})
 	if err != nil {
 		return nil, err
 	}
