@@ -74,7 +74,7 @@ export const artifacts = {
     overview: "Overview", tags: "Tags", noTags: "No tag stands for it. It can be pulled by its digest.", platforms: "Platforms", config: "Configuration of the Image", history: "Build History", noHistory: "The image says nothing about how it was built.",
     annotations: "Annotations", accessories: "Accessories", noAccessories: "Nothing belongs to it: no signature, no SBOM.",
     digest: "Digest", type: "Type", mediaType: "Media type", size: "Size", pushed: "Push Time", pulled: "Pull Time", os: "OS/ARCH", created: "Created", author: "Author",
-    name: "Name", command: "Command", created2: "Created on", emptyLayer: "no layer", notHere: "not in this registry", of: (name: string) => `of ${name}`, key: "Name", value: "Value", actions: "Actions",
+    name: "Name", command: "Command", created2: "Created on", emptyLayer: "no layer", notHere: "not in this registry", key: "Name", value: "Value",
   },
   accessoryTypes: {
     "signature.cosign": "Cosign signature", "signature.notation": "Notation signature", "accelerator.nydus": "Nydus accelerator", "sbom.harbor": "SBOM", "subject.accessory": "Accessory",

@@ -73,7 +73,7 @@ export const artifacts: Words["artifacts"] = {
     overview: "属性总览", tags: "Tags", noTags: "没有任何 Tag，只能通过摘要拉取。", platforms: "平台", config: "镜像配置", history: "构建历史", noHistory: "镜像中没有构建历史。",
     annotations: "注解", accessories: "附件", noAccessories: "没有附件：既无签名，也无 SBOM。",
     digest: "摘要", type: "类型", mediaType: "媒体类型", size: "大小", pushed: "推送时间", pulled: "拉取时间", os: "OS/ARCH", created: "创建时间", author: "作者",
-    name: "名称", command: "命令", created2: "创建时间", emptyLayer: "无层", notHere: "不在本镜像库中", of: (name) => name, key: "名称", value: "值", actions: "操作",
+    name: "名称", command: "命令", created2: "创建时间", emptyLayer: "无层", notHere: "不在本镜像库中", key: "名称", value: "值",
   },
   accessoryTypes: {
     "signature.cosign": "Cosign 签名", "signature.notation": "Notation 签名", "accelerator.nydus": "Nydus 加速", "sbom.harbor": "SBOM", "subject.accessory": "附件",
