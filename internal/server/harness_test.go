@@ -35,7 +35,7 @@ func start(t *testing.T, c server.Config) *instance {
 	}
 	c.AdminPassword = adminPassword
 	c.Ready = func(i server.Info) { ready <- i }
-	if testing.Verbose() {
+	if testing.Verbose() && c.Log == nil {
 		c.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -262,12 +262,10 @@ func (s *storageService) apply(ctx context.Context, where cutover.Where) error {
 		if err == nil {
 			err = trusting(to, func() error { return s.home.Switch(storage) })
 		}
-		if err == nil {
-			err = s.home.Check(ctx)
-		}
 		if err != nil {
 			return fmt.Errorf("serve %s: %w", to, err)
 		}
+		// It is served from now on, whether it answers or not: who goes back must know.
 		s.mu.Lock()
 		s.place, s.secret = to, secret
 		s.mu.Unlock()
@@ -275,6 +273,10 @@ func (s *storageService) apply(ctx context.Context, where cutover.Where) error {
 	}
 	if !where.Frozen {
 		s.home.Thaw()
+		return nil
+	}
+	if err := s.home.Check(ctx); err != nil {
+		return fmt.Errorf("serve %s: %w", to, err)
 	}
 	return nil
 }
