@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -81,9 +82,13 @@ func (f *targetFlags) readTarget(to string) error {
 	return nil
 }
 
-// settle completes what is known of the place by what the Harbor trusts.
+// settle completes what is known of the place by what the Harbor trusts, where there
+// is a certificate to be trusted.
 func (f *targetFlags) settle(r *kube.Release) error {
-	f.target.S3.CASecret = cmp.Or(f.caSecret, r.StorageCASecret, r.CASecret)
+	f.target.S3.CASecret = f.caSecret
+	if strings.HasPrefix(f.target.S3.Endpoint, "https://") {
+		f.target.S3.CASecret = cmp.Or(f.caSecret, r.StorageCASecret, r.CASecret)
+	}
 	return f.target.Check()
 }
 

@@ -51,7 +51,7 @@ func TestTheCommandsFindAHarborAndWriteWhatMovesIt(t *testing.T) {
 	}
 
 	folder := filepath.Join(t.TempDir(), "to-s3")
-	manifests := append([]string{"manifests", "s3://harbor/images?endpoint=http://minio.storage:9000", "--image", "registry.example.com/lighterage:1.0", "--dir", folder}, where...)
+	manifests := append([]string{"manifests", "s3://harbor/images?endpoint=https://minio.storage:9000", "--image", "registry.example.com/lighterage:1.0", "--dir", folder}, where...)
 	got = command(t, manifests...)
 	for _, want := range []string{"ok       Job harbor-to-s3-final", "ok       Harbor harbor", "+                existingSecret: s3-secret", "Nothing was applied"} {
 		if got.code != 0 || !strings.Contains(strings.ReplaceAll(got.out, "\t", " "), want) {
@@ -66,6 +66,12 @@ func TestTheCommandsFindAHarborAndWriteWhatMovesIt(t *testing.T) {
 	final, err := os.ReadFile(filepath.Join(folder, "4-final.yaml"))
 	if err != nil || !strings.Contains(string(final), "secretName: company-ca") || !strings.Contains(string(final), "namespace: "+namespace) {
 		t.Errorf("%v:\n%s", err, final)
+	}
+
+	plain := filepath.Join(t.TempDir(), "plain")
+	got = command(t, append([]string{"manifests", "s3://harbor?endpoint=http://minio.storage:9000", "--image", "i", "--dir", plain}, where...)...)
+	if files, err := filepath.Glob(filepath.Join(plain, "*.yaml")); err != nil || len(files) != 8 || got.code != 0 || strings.Contains(got.out, "company-ca") {
+		t.Errorf("without a certificate to be trusted: %q, %v, %+v", files, err, got)
 	}
 
 	if got = command(t, manifests...); got.code != 0 {
