@@ -1,7 +1,7 @@
 // Overview: is everything where it should be, and if not, which button helps?
 import { CheckCircleFilled, ClockCircleOutlined, CloseCircleFilled, ExclamationCircleFilled, MinusCircleOutlined, PauseCircleFilled, QuestionCircleOutlined, SyncOutlined } from "@ant-design/icons";
 import { useMutation, useQueries, useQuery, useQueryClient } from "@tanstack/react-query";
-import { Alert, Button, Table, Tag, Typography, type TableColumnsType } from "antd";
+import { Alert, Button, Grid, Table, Tag, Typography, type TableColumnsType } from "antd";
 import type { ReactNode } from "react";
 import { Link, useNavigate } from "react-router";
 import { api, must } from "../api/client";
@@ -24,7 +24,8 @@ export default function OverviewPage() {
   const rows = rules.flatMap((p, i) => standings(p, drifts[i]?.data?.data, latest[i]?.data?.data[0], registries.data ?? [], activity.data?.destinations ?? []));
   rows.sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || (a.oldest ?? "~").localeCompare(b.oldest ?? "~") || (a.policy.name ?? "").localeCompare(b.policy.name ?? ""));
   const loaded = policies.isSuccess && registries.isSuccess && activity.isSuccess && drifts.every((d) => !d.isPending) && latest.every((l) => !l.isPending);
-  const columns = useColumns();
+  const wide = Grid.useBreakpoint().md ?? true;
+  const columns = useColumns(wide);
   const bad = rows.filter((r) => r.state === "failing" || r.state === "held" || r.state === "behind" || r.state === "unknown").length;
   const error = policies.error ?? registries.error ?? activity.error ?? drifts.find((d) => d.error !== null)?.error ?? latest.find((l) => l.error !== null)?.error ?? null;
   return (
@@ -36,7 +37,7 @@ export default function OverviewPage() {
           title={bad > 0 ? words.overview.attention(bad) : words.overview.allWell(rows.filter((r) => r.state !== "deactivated").length)} />
       )}
       <Panel>
-        <Table<Standing> rowKey="key" columns={columns} dataSource={loaded ? rows : []} loading={!loaded && error === null} size="middle" scroll={{ x: 760 }} pagination={rows.length > 50 ? { pageSize: 50, size: "small" } : false}
+        <Table<Standing> rowKey="key" columns={columns} dataSource={loaded ? rows : []} loading={!loaded && error === null} size="middle" {...(wide && { scroll: { x: 760 } })} pagination={rows.length > 50 ? { pageSize: 50, size: "small" } : false}
           locale={{
             emptyText: loaded ? (
               <Nothing title={words.overview.empty} text={words.overview.emptyText}>
@@ -72,15 +73,42 @@ const looks: Record<StandingState, [color: string, icon: ReactNode]> = {
   deactivated: ["default", <MinusCircleOutlined key="i" />],
 };
 
-function useColumns(): TableColumnsType<Standing> {
+function useColumns(wide: boolean): TableColumnsType<Standing> {
   const { words } = useTongue();
+  // On a telephone all of it stands under each other: what helps must not be beyond the edge.
+  if (!wide) return [{ title: words.overview.rule, key: "all", render: (_, s) => <Narrow standing={s} /> }];
   return [
-    { title: words.overview.rule, key: "rule", className: "break", render: (_, s) => <Link to={`/harbor/replications?rule=${s.policy.id ?? ""}`}>{s.policy.name}</Link> },
-    { title: words.overview.destination, key: "destination", className: "break", render: (_, s) => (s.registryID === 0 ? words.common.home : s.registryName) },
-    { title: words.overview.state, key: "state", render: (_, s) => <Tag color={looks[s.state][0]} icon={looks[s.state][1]}>{words.overview.states[s.state]}</Tag> },
+    { title: words.overview.rule, key: "rule", className: "break", render: (_, s) => <Rule standing={s} /> },
+    { title: words.overview.destination, key: "destination", className: "break", render: (_, s) => <Destination standing={s} /> },
+    { title: words.overview.state, key: "state", render: (_, s) => <State standing={s} /> },
     { title: words.overview.detail, key: "detail", render: (_, s) => <Detail standing={s} /> },
     { title: words.overview.help, key: "help", render: (_, s) => <Help standing={s} /> },
   ];
+}
+
+function Narrow({ standing: s }: { standing: Standing }) {
+  return (
+    <div className="break" style={{ display: "grid", gap: 6, justifyItems: "start" }}>
+      <div><strong><Rule standing={s} /></strong> → <Destination standing={s} /></div>
+      <State standing={s} />
+      <div><Detail standing={s} /></div>
+      <Help standing={s} />
+    </div>
+  );
+}
+
+function Rule({ standing: s }: { standing: Standing }) {
+  return <Link to={`/harbor/replications?rule=${s.policy.id ?? ""}`}>{s.policy.name}</Link>;
+}
+
+function Destination({ standing: s }: { standing: Standing }) {
+  const { words } = useTongue();
+  return s.registryID === 0 ? words.common.home : s.registryName;
+}
+
+function State({ standing: s }: { standing: Standing }) {
+  const { words } = useTongue();
+  return <Tag color={looks[s.state][0]} icon={looks[s.state][1]}>{words.overview.states[s.state]}</Tag>;
 }
 
 function Detail({ standing: s }: { standing: Standing }) {

@@ -1,4 +1,4 @@
-import { count } from "./count";
+import { count, n0 } from "./count";
 
 export const common = {
   cancel: "CANCEL",
@@ -13,7 +13,7 @@ export const common = {
   yes: "Yes",
   no: "No",
   none: "None",
-  total: (from: number, to: number, n: number) => (n === 0 ? "0 items" : `${from} - ${to} of ${count(n, "item", "items")}`),
+  total: (from: number, to: number, n: number) => (n === 0 ? "0 items" : `${n0(from)} - ${n0(to)} of ${count(n, "item", "items")}`),
   pageSize: "Page size",
   required: "required",
   failed: "That did not work",

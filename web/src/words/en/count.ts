@@ -1,2 +1,3 @@
 // How many there are of something.
-export const count = (n: number, one: string, many: string) => `${new Intl.NumberFormat("en").format(n)} ${n === 1 ? one : many}`;
+export const n0 = (n: number) => new Intl.NumberFormat("en").format(n);
+export const count = (n: number, one: string, many: string) => `${n0(n)} ${n === 1 ? one : many}`;

@@ -1,4 +1,4 @@
-import { count } from "./count";
+import { count, n0 } from "./count";
 
 export const plan = {
   preview: "What this rule does now",
@@ -15,7 +15,7 @@ export const plan = {
   classes: {
     error: "cannot be looked at", delete: "deleted", conflict: "conflicts", overwrite: "overwritten", copy: "copied", skip: "there already, or left out",
   } as Record<string, string>,
-  shown: (n: number, total: number) => `The first ${n} of ${new Intl.NumberFormat("en").format(total)}:`,
+  shown: (n: number, total: number) => `The first ${n} of ${n0(total)}:`,
   at: (name: string) => `At ${name}`,
   pulls: (host: string, pulls: string, remaining: string) => `${host} counts pulls: this takes ${pulls}${remaining === "" ? "" : `, ${remaining} are left`}.`,
   warnings: {

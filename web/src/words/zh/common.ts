@@ -14,7 +14,7 @@ export const common: Words["common"] = {
   yes: "是",
   no: "否",
   none: "无",
-  total: (from, to, n) => (n === 0 ? "0 条记录" : `${from} - ${to} 共计 ${n0(n)} 条记录`),
+  total: (from, to, n) => (n === 0 ? "0 条记录" : `${n0(from)} - ${n0(to)} 共计 ${n0(n)} 条记录`),
   pageSize: "页面大小",
   required: "必填",
   failed: "操作失败",
