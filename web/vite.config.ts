@@ -17,6 +17,15 @@ export default defineConfig({
     assetsInlineLimit: 0, // what is inline the Content-Security-Policy refuses
     chunkSizeWarningLimit: 1200,
     rolldownOptions: {
+      // Many small files compress badly: what pages share is one file of widgets and one of ours.
+      output: {
+        codeSplitting: {
+          groups: [
+            { name: "widgets", test: /node_modules/, minShareCount: 5 },
+            { name: "shared", test: /src\/(parts|api)\//, minShareCount: 3 },
+          ],
+        },
+      },
       // "use client" at the head of files is for servers that render React: there is none.
       onLog: (level, log, tell) => { if (log.code !== "MODULE_LEVEL_DIRECTIVE") tell(level, log); },
     },

@@ -105,6 +105,7 @@ type page struct {
 	complaints []string // of the browser
 	expected   []string // parts of those that belong to a test
 	received   int64    // bytes, as they came over the wire
+	answers    int      // to requests
 }
 
 // open starts a browser that speaks a language.
@@ -152,6 +153,7 @@ func (p *page) listen(event any) {
 		}
 	case *network.EventLoadingFinished:
 		p.received += int64(e.EncodedDataLength)
+		p.answers++
 	}
 }
 

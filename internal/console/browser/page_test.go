@@ -173,14 +173,22 @@ func TestAFirstLoadIsSmall(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.mu.Lock()
-		p.received = 0
+		p.received, p.answers = 0, 0
 		p.mu.Unlock()
 		p.goTo(path)
 		p.until("the page is there", `find("h1", null)`)
 		p.quiet()
 		p.mu.Lock()
-		kilobytes := p.received / 1000
+		kilobytes, answers := p.received/1000, p.answers
 		p.mu.Unlock()
+		painted, err := eval[float64](p, `Math.max(performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 0, performance.getEntriesByType("navigation")[0].domInteractive)`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: %d kB in %d answers, drawn after %.0f ms, did not answer for %.0f ms at most", path, kilobytes, answers, painted, p.longestTask())
+		if answers > 60 {
+			t.Errorf("%s takes %d requests to load", path, answers)
+		}
 		if kilobytes < 50 || kilobytes > 400 {
 			t.Errorf("%s takes %d kB to load", path, kilobytes)
 		}

@@ -64,3 +64,8 @@ export async function readPlan(body: ReadableStream<Uint8Array>, signal: AbortSi
   if (plan.summary === undefined && plan.ended === undefined) throw new ApiError(0, "", "the plan was cut off");
   show({ ...plan });
 }
+
+/** An error of a plan without the name that the rule has only for the server. */
+export function plainly(text: string): string {
+  return text.replace(/^plan replication policy \S+: /, "");
+}

@@ -1,5 +1,5 @@
 // How far the bytes of an execution or a task are.
-import { Progress, Typography } from "antd";
+import { Typography } from "antd";
 import { useTongue } from "../words";
 
 interface Props {
@@ -19,7 +19,7 @@ export function Transfer({ sent = 0, total = 0, running, complete, start }: Prop
   const left = complete && rate > 0 ? (total - sent) / rate : undefined;
   return (
     <div style={{ minWidth: 150 }}>
-      <Progress percent={total > 0 ? Math.min(99, Math.floor((sent / total) * 100)) : 0} size="small" status="active" aria-label={`${format.bytes(sent)} / ${format.bytes(total)}`} />
+      <progress className="progress" max={Math.max(1, total)} value={Math.min(sent, total * 0.99)} aria-label={`${format.bytes(sent)} / ${format.bytes(total)}`} />
       <Typography.Text type="secondary" className="cell-sub">
         {format.bytes(sent)} / {format.bytes(total)}
         {rate > 0 && `, ${words.executions.rate(format.bytes(rate))}`}

@@ -22,7 +22,7 @@ interface Props {
   close: () => void;
 }
 
-export function RuleDialog({ policy, copy, policies, close }: Props) {
+export default function RuleDialog({ policy, copy, policies, close }: Props) {
   const { words, translated } = useTongue();
   const [form] = Form.useForm<RuleFields>();
   const edited = copy === true ? undefined : policy;

@@ -13,7 +13,7 @@ import { useTongue } from "../../words";
 import { isTime } from "../../words/format";
 import { destinationsOf, homeID } from "./fields";
 
-export function DriftTab({ policy }: { policy: Policy }) {
+export default function DriftTab({ policy }: { policy: Policy }) {
   const { words } = useTongue();
   const [address, setAddress] = useAddress();
   const state = address.get("state") ?? "";

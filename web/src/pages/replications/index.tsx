@@ -3,22 +3,24 @@
 import { CaretRightOutlined, DownOutlined, PlusOutlined, ReloadOutlined } from "@ant-design/icons";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { App, Button, Dropdown, Input, Table, Tabs, Typography, type TableColumnsType } from "antd";
-import { useMemo } from "react";
+import { lazy, Suspense, useMemo } from "react";
 import { Link } from "react-router";
 import { api, must, mustPage, type Policy } from "../../api/client";
 import { queries } from "../../api/queries";
 import { Failure, useTell } from "../../parts/failure";
+import { Loading } from "../../parts/loading";
 import { Nothing, PageHead, Panel } from "../../parts/page";
 import { numberIn, useAddress, usePagination } from "../../parts/paging";
 import { Enabled } from "../../parts/status";
 import { useTongue } from "../../words";
 import { readCron } from "../../words/cron";
 import { isTime } from "../../words/format";
-import { RuleDialog } from "./dialog";
-import { DriftTab } from "./drift";
 import { ExecutionsTab } from "./executions";
-import { PlanTab } from "./planTab";
 import { destinationsOf, homeID, isPush } from "./fields";
+
+const RuleDialog = lazy(() => import("./dialog"));
+const DriftTab = lazy(() => import("./drift"));
+const PlanTab = lazy(() => import("./planTab"));
 
 const tabs = ["executions", "drift", "plan"];
 
@@ -83,14 +85,16 @@ export default function ReplicationsPage() {
             <Tabs key={rule.id} activeKey={tabs.find((tab) => tab === address.get("tab")) ?? "executions"} onChange={(tab) => setAddress({ tab: tab === "executions" ? undefined : tab, p: undefined })} destroyOnHidden
               items={[
                 { key: "executions", label: words.replications.tabs.executions, children: <ExecutionsTab policy={rule} /> },
-                { key: "drift", label: words.replications.tabs.drift, children: <DriftTab policy={rule} /> },
-                { key: "plan", label: words.plan.tab, children: <PlanTab policy={rule} /> },
+                { key: "drift", label: words.replications.tabs.drift, children: <Suspense fallback={<Loading />}><DriftTab policy={rule} /></Suspense> },
+                { key: "plan", label: words.plan.tab, children: <Suspense fallback={<Loading />}><PlanTab policy={rule} /></Suspense> },
               ]} />
           </Panel>
         )}
-      {address.has("new") && policies.isSuccess && <RuleDialog policies={policies.data} close={() => setAddress({ new: undefined })} />}
-      {edited !== undefined && <RuleDialog key={edited.id} policy={edited} policies={policies.data ?? []} close={() => setAddress({ edit: undefined })} />}
-      {copied !== undefined && <RuleDialog key={`copy ${copied.id}`} copy policy={copied} policies={policies.data ?? []} close={() => setAddress({ copy: undefined })} />}
+      <Suspense fallback={null}>
+        {address.has("new") && policies.isSuccess && <RuleDialog policies={policies.data} close={() => setAddress({ new: undefined })} />}
+        {edited !== undefined && <RuleDialog key={edited.id} policy={edited} policies={policies.data ?? []} close={() => setAddress({ edit: undefined })} />}
+        {copied !== undefined && <RuleDialog key={`copy ${copied.id}`} copy policy={copied} policies={policies.data ?? []} close={() => setAddress({ copy: undefined })} />}
+      </Suspense>
     </>
   );
 }

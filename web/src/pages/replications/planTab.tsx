@@ -8,9 +8,9 @@ import { api, mustPage, mustStream, type Policy, type PlanSummary } from "../../
 import { emptyPlan, readPlan, type PlanSoFar } from "../../api/plan";
 import { Failure, useTell } from "../../parts/failure";
 import { useTongue } from "../../words";
-import { Actions, PlanView } from "./planView";
+import PlanView, { Actions } from "./planView";
 
-export function PlanTab({ policy }: { policy: Policy }) {
+export default function PlanTab({ policy }: { policy: Policy }) {
   const { words, format } = useTongue();
   const [bytes, setBytes] = useState(false);
   const { plan, running, error, make, forget } = useKeptPlan(policy.id ?? 0, bytes);

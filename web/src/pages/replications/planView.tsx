@@ -3,13 +3,13 @@ import { SyncOutlined } from "@ant-design/icons";
 import { Alert, Radio, Tag, Typography } from "antd";
 import { useState } from "react";
 import { ApiError, type PlanLine, type PlanSummary } from "../../api/client";
-import { planClasses, type PlanClass, type PlanSoFar } from "../../api/plan";
+import { plainly, planClasses, type PlanClass, type PlanSoFar } from "../../api/plan";
 import { Failure, Said } from "../../parts/failure";
 import { useTongue } from "../../words";
 
 const colours: Record<PlanClass, string> = { error: "error", delete: "error", conflict: "warning", overwrite: "warning", copy: "processing", skip: "default" };
 
-export function PlanView({ plan, running }: { plan: PlanSoFar; running: boolean }) {
+export default function PlanView({ plan, running }: { plan: PlanSoFar; running: boolean }) {
   const { words } = useTongue();
   const seen = planClasses.reduce((sum, kind) => sum + plan.counts[kind], 0);
   return (
@@ -92,9 +92,4 @@ function Line({ line, kind, many }: { line: PlanLine; kind: PlanClass; many: boo
       {(line.reason ?? line.error ?? "") !== "" && <span className="cell-sub"><Said text={plainly(line.reason ?? line.error ?? "")} /></span>}
     </li>
   );
-}
-
-/** An error of a plan without the name that the rule has only for the server. */
-export function plainly(text: string): string {
-  return text.replace(/^plan replication policy \S+: /, "");
 }

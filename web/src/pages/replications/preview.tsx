@@ -1,11 +1,14 @@
 // Beside the form of a rule: what it matches now and where that goes, while one types.
 import { Checkbox, theme, Typography } from "antd";
+import { lazy, Suspense } from "react";
 import { ApiError } from "../../api/client";
+import { plainly } from "../../api/plan";
 import { Failure } from "../../parts/failure";
 import { useTongue } from "../../words";
 import { fieldError } from "./fields";
-import { PlanView, plainly } from "./planView";
 import type { Preview } from "./usePreview";
+
+const PlanView = lazy(() => import("./planView"));
 
 interface Props {
   preview: Preview;
@@ -27,7 +30,7 @@ export function PreviewPane({ preview, bytes, setBytes }: Props) {
         </div>
       )}
       {preview.error !== undefined && <PlanFailure error={preview.error} />}
-      {preview.plan !== undefined && <PlanView plan={preview.plan} running={preview.running} />}
+      {preview.plan !== undefined && <Suspense fallback={null}><PlanView plan={preview.plan} running={preview.running} /></Suspense>}
       {preview.missing.length === 0 && <Checkbox checked={bytes} onChange={(e) => setBytes(e.target.checked)} style={{ marginTop: 12 }}>{words.plan.countBytes}</Checkbox>}
     </section>
   );
