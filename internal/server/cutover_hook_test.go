@@ -74,15 +74,18 @@ type movable struct {
 	dir   string
 }
 
-func startMovable(t *testing.T) *movable {
+func startMovable(t *testing.T, list ...ts.Option) *movable {
 	t.Helper()
-	m := &movable{store: ts.S3(t), log: newPhaseHook(), dir: t.TempDir()}
+	m := &movable{store: ts.S3(t, list...), log: newPhaseHook(), dir: t.TempDir()}
 	m.instance = start(t, server.Config{DataDir: m.dir, Log: slog.New(m.log)})
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(m.log.text.String())
 		}
 	})
+	if status, _, text := m.call(http.MethodPost, "/storage/migration", object{"destination": destinationOf(m.store, "images")}); status != http.StatusPreconditionFailed {
+		t.Errorf("an empty registry is to be moved: %d %s", status, text)
+	}
 	for i := range 3 {
 		ts.Push(t, m.registry(), "library/app", fmt.Sprintf("v%d", i), ts.Image(t, uint64(i), 2, 5000))
 	}
@@ -233,4 +236,23 @@ func TestADestinationThatCannotBeUsedIsRefused(t *testing.T) {
 	if p := m.becomes("failed").Problem; p.Code != "preflight" {
 		t.Errorf("problem %+v", p)
 	}
+}
+
+func TestAStoreWithACertificateOfItsOwnIsServedAfterARestart(t *testing.T) {
+	t.Parallel()
+	m := startMovable(t, ts.WithTLS())
+	d := destinationOf(m.store, "images")
+	m.do(http.MethodPost, "/storage/migration", object{"destination": d, "automatic": true}, nil)
+	if p := m.becomes("failed").Problem; p.Code != "preflight" {
+		t.Errorf("problem %+v", p)
+	}
+	m.asks("cancel")
+	m.becomes("canceled")
+	d["ca_certificate"] = m.store.CA
+	m.do(http.MethodPost, "/storage/migration", object{"destination": d, "automatic": true}, nil)
+	m.becomes("migrated")
+	m.works(t, "after", "s3")
+	m.Stop()
+	m.instance = start(t, server.Config{DataDir: m.dir, Log: slog.New(m.log)})
+	m.works(t, "restarted", "s3")
 }

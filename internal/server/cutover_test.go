@@ -119,6 +119,39 @@ func (p *pusher) agrees(t *testing.T, r *ts.Registry, repository string) {
 	}
 }
 
+// reader pulls an image again and again: nobody who reads must notice anything.
+type reader struct {
+	stop, done chan struct{}
+	pulled     int
+}
+
+func reading(t *testing.T, home *ts.Registry, repository, tag string) *reader {
+	r := &reader{stop: make(chan struct{}), done: make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		for {
+			select {
+			case <-r.stop:
+				return
+			default:
+			}
+			if _, err := ts.TryPull(t.Context(), home, repository, tag); err != nil {
+				t.Errorf("a pull while the storage is moved: %v", err)
+				return
+			}
+			r.pulled++
+		}
+	}()
+	return r
+}
+
+// end has it read no more, and tells how often it did.
+func (r *reader) end() int {
+	close(r.stop)
+	<-r.done
+	return r.pulled
+}
+
 func TestTheStorageMovesWhileClientsPushAndGoesBack(t *testing.T) {
 	t.Parallel()
 	store := ts.S3(t)
@@ -132,6 +165,7 @@ func TestTheStorageMovesWhileClientsPushAndGoesBack(t *testing.T) {
 		ts.Push(t, home, "library/app", tag, images[tag])
 	}
 	p := pushing(t, s.api, "library/busy")
+	r := reading(t, home, "library/app", "v0")
 	s.do(http.MethodPost, "/storage/migration", object{"destination": destinationOf(store, "images")}, nil)
 	m := s.becomes("waiting")
 	if len(m.Deltas) == 0 {
@@ -152,6 +186,10 @@ func TestTheStorageMovesWhileClientsPushAndGoesBack(t *testing.T) {
 	}
 	p.end()
 	p.agrees(t, home, "library/busy")
+
+	if n := r.end(); n == 0 {
+		t.Error("nothing was pulled while the storage was moved")
+	}
 
 	// A restart serves the bucket, with the old command line.
 	s.Stop()
@@ -185,8 +223,10 @@ func TestTheStorageMovesWhileClientsPushAndGoesBack(t *testing.T) {
 	s.do(http.MethodDelete, "/projects/library/repositories/app/artifacts/v1", nil, nil)
 	fresh := ts.Image(t, 99, 2, 1000)
 	ts.Push(t, home, "library/new", "v1", fresh)
+	r = reading(t, home, "library/app", "v0")
 	s.asks("rollback")
 	m = s.becomes("rolled_back")
+	r.end()
 	s.do(http.MethodGet, "/storage", nil, &where)
 	if where.Kind != "directory" || m.Direction != "back" {
 		t.Errorf("after going back %+v is served, direction %s", where, m.Direction)

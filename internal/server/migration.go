@@ -89,6 +89,13 @@ func (s *storageService) Start(ctx context.Context, operator string, p cutover.P
 	if err := apart(source, p); err != nil {
 		return 0, err
 	}
+	names, err := s.index.RepositoryNames(ctx, "", 1)
+	if err != nil {
+		return 0, err
+	}
+	if len(names) == 0 {
+		return 0, problem.New(problem.Precondition, "nothing has been pushed yet, so there is nothing to move: name the bucket with --storage at the next start")
+	}
 	if err := s.together(ctx); err != nil {
 		return 0, err
 	}
