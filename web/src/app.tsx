@@ -23,6 +23,11 @@ const ArtifactsPage = lazy(() => import("./pages/artifacts"));
 const ArtifactPage = lazy(() => import("./pages/artifact"));
 const RegistriesPage = lazy(() => import("./pages/registries"));
 const ReplicationsPage = lazy(() => import("./pages/replications"));
+const LogsPage = lazy(() => import("./pages/logs"));
+const UsersPage = lazy(() => import("./pages/users"));
+const RobotsPage = lazy(() => import("./pages/robots"));
+const LabelsPage = lazy(() => import("./pages/labels"));
+const SettingsPage = lazy(() => import("./pages/settings"));
 const StoragePage = lazy(() => import("./pages/storage"));
 const ExecutionPage = lazy(() => import("./pages/execution"));
 
@@ -69,11 +74,16 @@ export function App({ first }: { first: Tongue }) {
                       <Route path="/harbor/projects/:id/:tab" element={<ProjectPage />} />
                       <Route path="/harbor/projects/:id/repositories/:name/artifacts-tab" element={<ArtifactsPage />} />
                       <Route path="/harbor/projects/:id/repositories/:name/artifacts-tab/artifacts/:digest" element={<ArtifactPage />} />
+                      <Route path="/harbor/logs" element={<LogsPage />} />
                       <Route element={<AdminPages />}>
                         <Route path="/harbor/overview" element={<OverviewPage />} />
                         <Route path="/harbor/registries" element={<RegistriesPage />} />
                         <Route path="/harbor/replications" element={<ReplicationsPage />} />
-                        <Route path="/harbor/storage" element={<StoragePage />} />
+                        <Route path="/harbor/users" element={<UsersPage />} />
+                        <Route path="/harbor/robot-accounts" element={<RobotsPage />} />
+                        <Route path="/harbor/labels" element={<LabelsPage />} />
+                        <Route path="/harbor/configs/setting" element={<SettingsPage />} />
+                                                <Route path="/harbor/storage" element={<StoragePage />} />
                         <Route path="/harbor/replications/:id/tasks" element={<ExecutionPage />} />
                       </Route>
                       <Route path="*" element={<NotFound />} />

@@ -1,8 +1,8 @@
 // What stands around each page: navigation, who is logged in, what everybody should know.
-import { AppstoreOutlined, ClusterOutlined, DashboardOutlined, DatabaseOutlined, DownOutlined, MenuOutlined, SwapOutlined, UserOutlined } from "@ant-design/icons";
+import { AppstoreOutlined, ClusterOutlined, DashboardOutlined, DatabaseOutlined, DownOutlined, FileTextOutlined, MenuOutlined, RobotOutlined, SettingOutlined, SwapOutlined, TagsOutlined, TeamOutlined, UserOutlined } from "@ant-design/icons";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Alert, Button, Drawer, Dropdown, Grid, Layout, Menu, Modal, Typography } from "antd";
-import { Suspense, useEffect, useState, type ReactNode } from "react";
+import { lazy, Suspense, useEffect, useState, type ReactNode } from "react";
 import { Link, Navigate, Outlet, useLocation, useNavigate, useOutletContext } from "react-router";
 import { ApiError, logout, whenSessionEnds, type User } from "./api/client";
 import { useLiveUpdates } from "./api/events";
@@ -14,6 +14,8 @@ import { NotAllowed } from "./parts/results";
 import { Search } from "./parts/search";
 import { SignInForm } from "./parts/signInForm";
 import { useWords } from "./words";
+
+const PasswordDialog = lazy(() => import("./pages/users/password"));
 
 export function Frame() {
   const user = useQuery(queries.user());
@@ -59,7 +61,7 @@ function Inside({ user }: { user: User }) {
         <span className="frame-space" />
         <LanguageChooser />
         <ThemeChooser />
-        <UserMenu name={user.username ?? ""} />
+        <UserMenu user={user} />
       </Layout.Header>
       <Layout>
         {wide
@@ -117,11 +119,16 @@ function Navigation({ admin }: { admin: boolean }) {
   if (admin) places.push({ path: "/harbor/overview", icon: <DashboardOutlined />, text: words.nav.overview });
   // A Harbor that is home has projects of its own, and no storage here.
   if (system?.registry_storage_provider_name !== "") places.push({ path: "/harbor/projects", icon: <AppstoreOutlined />, text: words.nav.projects });
+  places.push({ path: "/harbor/logs", icon: <FileTextOutlined />, text: words.nav.logs });
   if (admin) {
     administration.push(
+      { path: "/harbor/users", icon: <TeamOutlined />, text: words.nav.users },
+      { path: "/harbor/robot-accounts", icon: <RobotOutlined />, text: words.nav.robots },
       { path: "/harbor/registries", icon: <ClusterOutlined />, text: words.nav.registries },
       { path: "/harbor/replications", icon: <SwapOutlined />, text: words.nav.replications },
+      { path: "/harbor/labels", icon: <TagsOutlined />, text: words.nav.labels },
       { path: "/harbor/storage", icon: <DatabaseOutlined />, text: words.nav.storage },
+      { path: "/harbor/configs/setting", icon: <SettingOutlined />, text: words.nav.settings },
     );
   }
   const item = ({ path, icon, text }: Place) => ({ key: path, icon, label: <Link to={path}>{text}</Link> });
@@ -145,8 +152,10 @@ function ownVersion(version: string): string {
   return version.replace(/^.*-lighterage\./, "");
 }
 
-function UserMenu({ name }: { name: string }) {
+function UserMenu({ user }: { user: User }) {
   const words = useWords();
+  const { data: system } = useQuery(queries.system());
+  const own = system?.registry_storage_provider_name !== ""; // accounts of a Harbor that is home are its own
   const client = useQueryClient();
   const navigate = useNavigate();
   const leave = async () => {
@@ -154,10 +163,18 @@ function UserMenu({ name }: { name: string }) {
     await navigate("/account/sign-in", { replace: true });
     client.clear();
   };
+  const [changing, setChanging] = useState(false);
+  const items = [
+    ...(own ? [{ key: "password", label: words.users.changePassword, onClick: () => setChanging(true) }] : []),
+    { key: "out", label: words.nav.logOut, onClick: () => void leave() },
+  ];
   return (
-    <Dropdown trigger={["click"]} menu={{ items: [{ key: "out", label: words.nav.logOut, onClick: () => void leave() }] }}>
-      <Button type="text" icon={<UserOutlined />} aria-label={`${words.nav.account}: ${name}`} data-testid="account">{name} <DownOutlined style={{ fontSize: 10 }} /></Button>
-    </Dropdown>
+    <>
+      <Dropdown trigger={["click"]} menu={{ items }}>
+        <Button type="text" icon={<UserOutlined />} aria-label={`${words.nav.account}: ${user.username ?? ""}`} data-testid="account">{user.username} <DownOutlined style={{ fontSize: 10 }} /></Button>
+      </Dropdown>
+      {changing && <Suspense><PasswordDialog user={user} own close={() => setChanging(false)} /></Suspense>}
+    </>
   );
 }
 

@@ -43,6 +43,9 @@ export type StoragePull = Schemas["StoragePull"];
 export type StorageDelta = Schemas["StorageDelta"];
 export type SystemInfo = Schemas["GeneralInfo"];
 export type User = Schemas["UserResp"];
+export type LogEntry = Schemas["AuditLogExt"];
+export type Robot = Schemas["Robot"];
+export type RobotPermission = Schemas["RobotPermission"];
 
 /** A failed request, in the words of the server. */
 export class ApiError extends Error {

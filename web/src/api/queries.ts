@@ -122,11 +122,27 @@ export const queries = {
   }),
   labelsOf: (project: number, filter: { name?: string; sort?: string; page: number; page_size: number }) => queryOptions({
     queryKey: ["labels", project, filter], placeholderData: keepPreviousData,
-    queryFn: () => mustPage(api.GET("/labels", { params: { query: { scope: "p", project_id: project, ...filter } } })),
+    queryFn: () => mustPage(api.GET("/labels", { params: { query: { ...(project === 0 ? { scope: "g" } : { scope: "p", project_id: project }), ...filter } } })),
   }),
   projectLabels: (project: number) => queryOptions({
     queryKey: ["labels", project], queryFn: () => must(api.GET("/labels", { params: { query: { scope: "p", project_id: project, page_size: 100 } } })),
   }),
+
+  settings: () => queryOptions({ queryKey: ["settings"], queryFn: () => must(api.GET("/configurations")) }),
+  logs: (filter: { q?: string; sort?: string; page: number; page_size: number }) => queryOptions({
+    queryKey: ["logs", filter], placeholderData: keepPreviousData,
+    queryFn: () => mustPage(api.GET("/auditlog-exts", { params: { query: filter } })),
+  }),
+  logKinds: () => queryOptions({ queryKey: ["log-kinds"], staleTime: Infinity, queryFn: () => must(api.GET("/auditlog-exts/events")) }),
+  users: (filter: { q?: string; sort?: string; page: number; page_size: number }) => queryOptions({
+    queryKey: ["users", filter], placeholderData: keepPreviousData,
+    queryFn: () => mustPage(api.GET("/users", { params: { query: filter } })),
+  }),
+  robots: (filter: { q?: string; sort?: string; page: number; page_size: number }) => queryOptions({
+    queryKey: ["robots", filter], placeholderData: keepPreviousData,
+    queryFn: () => mustPage(api.GET("/robots", { params: { query: filter } })),
+  }),
+  robot: (id: number) => queryOptions({ queryKey: ["robots", id], queryFn: () => must(api.GET("/robots/{robot_id}", { params: { path: { robot_id: id } } })) }),
 
   storage: () => queryOptions({ queryKey: ["storage"], queryFn: () => must(api.GET("/storage")) }),
   storageUsage: () => queryOptions({ queryKey: ["storage-usage"], queryFn: () => must(api.GET("/storage/usage")) }),

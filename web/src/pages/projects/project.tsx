@@ -11,9 +11,9 @@ import { Loading } from "../../parts/loading";
 import { PageHead, Panel } from "../../parts/page";
 import { NotFound } from "../../parts/results";
 import { useTongue } from "../../words";
+import { LabelsTable } from "../labels/table";
 import { Access } from "./access";
 import { ConfigurationTab } from "./configuration";
-import { LabelsTab } from "./labels";
 import { MembersTab } from "./members";
 import { RepositoriesTab } from "./repositories";
 
@@ -34,7 +34,7 @@ export default function ProjectPage() {
   const tabs = [
     { key: "repositories", label: words.projects.tabs.repositories, shown: true, content: <RepositoriesTab project={project.data} may={may} /> },
     { key: "members", label: words.projects.tabs.members, shown: may("member:list"), content: <MembersTab project={project.data} may={may} /> },
-    { key: "labels", label: words.labels.tab, shown: may("label:list"), content: <LabelsTab project={project.data} may={may} /> },
+    { key: "labels", label: words.labels.tab, shown: may("label:list"), content: <LabelsTable project={project.data.project_id ?? 0} may={may} /> },
     { key: "configs", label: words.projects.tabs.configuration, shown: true, content: <ConfigurationTab project={project.data} may={may} /> },
   ].filter((t) => t.shown);
   const active = tabs.find((t) => t.key === tab);

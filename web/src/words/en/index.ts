@@ -9,6 +9,7 @@ import { executions } from "./executions";
 import { held } from "./held";
 import { labels } from "./labels";
 import { log } from "./log";
+import { logs } from "./logs";
 import { more } from "./more";
 import { nav } from "./nav";
 import { overview } from "./overview";
@@ -18,10 +19,13 @@ import { plan } from "./plan";
 import { registries } from "./registries";
 import { replications } from "./replications";
 import { repositories } from "./repositories";
+import { robots } from "./robots";
 import { rule } from "./rule";
 import { search } from "./search";
+import { settings } from "./settings";
 import { signIn } from "./signIn";
 import { storage } from "./storage";
+import { users } from "./users";
 
 export const en = {
   product: "Lighterage",
@@ -49,6 +53,10 @@ export const en = {
   more,
   pattern,
   plan,
+  logs,
+  robots,
+  settings,
+  users,
 };
 
 export type Words = typeof en;

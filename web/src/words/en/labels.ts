@@ -1,5 +1,6 @@
 export const labels = {
   tab: "Labels",
+  intro: "Global labels can be put on artifacts of every project.",
   new: "New Label",
   editTitle: "Edit Label",
   filter: "Filter Labels",

@@ -2,6 +2,7 @@ import type { Words } from "../en";
 
 export const labels: Words["labels"] = {
   tab: "标签",
+  intro: "全局标签可用于所有项目的 Artifact。",
   new: "新建标签",
   editTitle: "编辑标签",
   filter: "过滤标签",

@@ -1,9 +1,9 @@
-// The labels of a project.
+// Labels: those of a project, or the global ones.
 import { DeleteOutlined, EditOutlined, PlusOutlined, ReloadOutlined } from "@ant-design/icons";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { App, Button, Form, Input, Modal, Table, type TableColumnsType } from "antd";
 import { useState } from "react";
-import { api, must, type Label, type Project } from "../../api/client";
+import { api, must, type Label } from "../../api/client";
 import { queries } from "../../api/queries";
 import { Failure, useTell } from "../../parts/failure";
 import { Nothing } from "../../parts/page";
@@ -12,10 +12,10 @@ import { useServerTable } from "../../parts/serverTable";
 import { useTongue } from "../../words";
 import { LabelTag } from "../artifacts/label";
 
-export function LabelsTab({ project, may }: { project: Project; may: (right: string) => boolean }) {
+/** The labels of a project; of 0: the global ones. */
+export function LabelsTable({ project: id, may }: { project: number; may: (right: string) => boolean }) {
   const { words, format } = useTongue();
   const table = useServerTable();
-  const id = project.project_id ?? 0;
   const labels = useQuery(queries.labelsOf(id, { page: table.page, page_size: table.size, ...(table.sort !== undefined && { sort: table.sort }), ...(table.search !== "" && { name: table.search }) }));
   const [selected, setSelected] = useState<Label[]>([]);
   const list = labels.data?.data ?? [];
@@ -70,7 +70,7 @@ function LabelDialog({ project, label, close }: { project: number; label?: Label
   const client = useQueryClient();
   const save = useMutation({
     mutationFn: (fields: Fields) => {
-      const body = { ...fields, name: fields.name.trim(), scope: "p", project_id: project };
+      const body = { ...fields, name: fields.name.trim(), scope: project === 0 ? "g" : "p", project_id: project };
       return label?.id === undefined ? must(api.POST("/labels", { body })) : must(api.PUT("/labels/{label_id}", { params: { path: { label_id: label.id } }, body }));
     },
     onSuccess: () => {

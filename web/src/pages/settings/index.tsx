@@ -1,0 +1,114 @@
+// Configuration > System Settings: the items that this server has, in Harbor's order.
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { App, Button, Checkbox, Form, Input, InputNumber, Select, Typography } from "antd";
+import { useEffect, useState, type ReactNode } from "react";
+import { api, must } from "../../api/client";
+import { queries } from "../../api/queries";
+import { Failure, useTell } from "../../parts/failure";
+import { Loading } from "../../parts/loading";
+import { PageHead, Panel } from "../../parts/page";
+import { useTongue } from "../../words";
+
+interface Settings {
+  project_creation_restriction: string;
+  token_expiration: number;
+  session_timeout: number;
+  robot_name_prefix: string;
+  robot_token_duration: number;
+  read_only: boolean;
+  audit_log_retention_days: number;
+  skip_audit_log_database: boolean;
+  banner_message: string;
+}
+
+const names: (keyof Settings)[] = [
+  "project_creation_restriction", "token_expiration", "session_timeout", "robot_name_prefix", "robot_token_duration", "read_only",
+  "audit_log_retention_days", "skip_audit_log_database", "banner_message",
+];
+
+export default function SettingsPage() {
+  const { words } = useTongue();
+  const settings = useQuery(queries.settings());
+  let content: ReactNode = <Loading />;
+  if (settings.data !== undefined) {
+    const all = settings.data as Record<string, { value?: unknown } | undefined>;
+    const kept = Object.fromEntries(names.map((name) => [name, all[name]?.value])) as unknown as Settings;
+    content = <SettingsForm kept={kept} key={JSON.stringify(kept)} />;
+  } else if (settings.error !== null) {
+    content = <Failure error={settings.error} retry={() => void settings.refetch()} />;
+  }
+  return (
+    <>
+      <PageHead title={words.settings.title} />
+      <Panel>{content}</Panel>
+    </>
+  );
+}
+
+function SettingsForm({ kept }: { kept: Settings }) {
+  const { words } = useTongue();
+  const { modal } = App.useApp();
+  const tell = useTell();
+  const client = useQueryClient();
+  const [form] = Form.useForm<Settings>();
+  const [changed, setChanged] = useState(false);
+  useLeaveWarning(changed);
+  const save = useMutation({
+    mutationFn: (s: Settings) => must(api.PUT("/configurations", { body: Object.fromEntries(names.filter((name) => s[name] !== kept[name]).map((name) => [name, s[name]])) })),
+    onSuccess: () => {
+      tell.done(words.settings.saved);
+      void client.invalidateQueries({ queryKey: ["settings"] });
+      void client.invalidateQueries({ queryKey: ["system"] });
+    },
+  });
+  const submit = (s: Settings) => {
+    if (!s.read_only || kept.read_only) {
+      save.mutate(s);
+      return;
+    }
+    modal.confirm({
+      title: words.settings.readOnlyAsk, content: words.settings.readOnlyAskText, okText: words.common.ok, cancelText: words.common.cancel, width: 480,
+      onOk: () => save.mutate(s),
+    });
+  };
+  const note = () => {
+    save.reset();
+    const now = form.getFieldsValue();
+    setChanged(names.some((name) => now[name] !== kept[name]));
+  };
+  const atLeastOne = [{ required: true, type: "integer" as const, min: 1, message: words.settings.number }];
+  const number = <InputNumber min={1} precision={0} style={{ width: 160 }} />;
+  return (
+    <Form<Settings> form={form} layout="vertical" initialValues={kept} onFinish={submit} onValuesChange={note} style={{ maxWidth: 640 }} scrollToFirstError requiredMark={false}>
+      <Form.Item name="project_creation_restriction" label={words.settings.projectCreation} extra={words.settings.projectCreationTip}>
+        <Select style={{ width: 200 }} options={[{ value: "everyone", label: words.settings.everyone }, { value: "adminonly", label: words.settings.adminOnly }]} />
+      </Form.Item>
+      <Form.Item name="token_expiration" label={words.settings.tokenExpiration} extra={words.settings.tokenExpirationTip} rules={atLeastOne}>{number}</Form.Item>
+      <Form.Item name="session_timeout" label={words.settings.sessionTimeout} extra={words.settings.sessionTimeoutTip} rules={atLeastOne}>{number}</Form.Item>
+      <Form.Item name="robot_name_prefix" label={words.settings.robotPrefix} extra={words.settings.robotPrefixTip} rules={[{ required: true, message: words.settings.required }]}>
+        <Input style={{ width: 200 }} maxLength={64} />
+      </Form.Item>
+      <Form.Item name="robot_token_duration" label={words.settings.robotDays} extra={words.settings.robotDaysTip} rules={atLeastOne}>{number}</Form.Item>
+      <Form.Item name="read_only" valuePropName="checked" extra={words.settings.readOnlyTip}><Checkbox>{words.settings.readOnly}</Checkbox></Form.Item>
+      <Form.Item name="audit_log_retention_days" label={words.settings.logDays} extra={words.settings.logDaysTip} rules={atLeastOne}>{number}</Form.Item>
+      <Form.Item name="skip_audit_log_database" valuePropName="checked" extra={words.settings.skipLogTip}><Checkbox>{words.settings.skipLog}</Checkbox></Form.Item>
+      <Form.Item name="banner_message" label={words.settings.banner} extra={words.settings.bannerTip}><Input.TextArea rows={2} maxLength={1000} className="growing" /></Form.Item>
+      <div aria-live="polite">{save.isError && <Failure error={save.error} />}</div>
+      <div className="toolbar" style={{ marginTop: 16 }}>
+        <Button type="primary" htmlType="submit" disabled={!changed} loading={save.isPending}>{words.common.save}</Button>
+        <Button disabled={!changed} onClick={() => { form.resetFields(); note(); }}>{words.common.cancel}</Button>
+        {changed && <Typography.Text type="secondary" role="status">{words.settings.unsaved}</Typography.Text>}
+      </div>
+    </Form>
+  );
+}
+
+/** Has the browser ask before what was typed is lost. */
+function useLeaveWarning(changed: boolean): void {
+  useEffect(() => {
+    if (!changed) return undefined;
+    const ask = (event: BeforeUnloadEvent) => event.preventDefault();
+    addEventListener("beforeunload", ask);
+    return () => removeEventListener("beforeunload", ask);
+  }, [changed]);
+}

@@ -1,0 +1,25 @@
+export const logs = {
+  title: "Logs",
+  intro: "Who did what, and when.",
+  columns: { user: "Username", resource: "Resource", type: "Resource Type", operation: "Operation", result: "Result", time: "Timestamp" },
+  ok: "Succeeded",
+  failed: "Failed",
+  filterUser: "Username is",
+  filterResource: "Resource contains",
+  allTypes: "All resource types",
+  allOperations: "All operations",
+  allResults: "All results",
+  from: "From",
+  until: "Until",
+  empty: "Nothing has been done yet",
+  emptyText: "Pushes, pulls, deletions, logins and changes of settings will be here.",
+  noMatch: "No entry is like this.",
+  reset: "Reset",
+  types: {
+    artifact: "Artifact", tag: "Tag", repository: "Repository", project: "Project", project_member: "Member", user: "User", robot: "Robot account", configuration: "Configuration",
+    label: "Label", registry: "Registry", replication_policy: "Replication rule", replication: "Replication", notification: "Notification", storage: "Storage", harbor: "Harbor",
+  } as Record<string, string>,
+  operations: {
+    create: "Create", update: "Update", delete: "Delete", pull: "Pull", push: "Push", login: "Log in", logout: "Log out", start: "Start", stop: "Stop", release: "Release", attach: "Attach", detach: "Detach",
+  } as Record<string, string>,
+};
