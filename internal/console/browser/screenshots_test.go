@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -89,6 +90,9 @@ func TestScreenshots(t *testing.T) {
 					} {
 						p.goTo(path)
 						p.until("something is there", `document.querySelector("main")?.innerText.length > 10`)
+						if strings.Contains(path, "new=1") || strings.Contains(path, "edit=") {
+							p.until("the dialog is open, and has looked at what it shows", `find(".ant-modal-title", null) && !document.querySelector('[data-testid="plan"][data-done="false"]')`)
+						}
 						p.picture(folder, fmt.Sprintf("%s-%02d%s", name, i+4, filename(path)))
 					}
 				})

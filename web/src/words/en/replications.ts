@@ -42,7 +42,7 @@ export const replications = {
   deleteTitle: "Confirm Rule Deletion",
   deleteText: (name: string) => `Do you want to delete the replication rule ${name}?`,
   deleteWhat: "Its executions and their logs are deleted, and what runs is stopped. Images at the destinations stay.",
-  choose: "Select a rule to see its executions and its drift.",
+  choose: "Select a rule to see its executions, its drift and its plan.",
   tabs: { executions: "Executions", drift: "Drift" },
   nextRun: (when: string) => `next run ${when}`,
 };

@@ -44,7 +44,7 @@ export const replications: Words["replications"] = {
   deleteTitle: "删除规则确认",
   deleteText: (name) => `确认删除复制规则 ${name}?`,
   deleteWhat: "其执行记录和日志将被删除，正在运行的任务会停止。目标仓库中的镜像保留不变。",
-  choose: "选择一条规则以查看其执行记录和差异。",
+  choose: "选择一条规则以查看其执行记录、差异和计划。",
   tabs: { executions: "执行记录", drift: "差异" },
   nextRun: (when) => `下次运行：${when}`,
 };
