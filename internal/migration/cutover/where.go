@@ -27,6 +27,9 @@ func (b *Book) Where(ctx context.Context) (w Where, err error) {
 	var since int64
 	err = b.db.QueryRowContext(ctx, `SELECT generation, frozen, place, secret, replaced, since FROM storage_site WHERE id = 1`).
 		Scan(&w.Generation, &w.Frozen, &place, &sealed, &w.Replaced, &since)
+	if store.IsNotFound(err) {
+		return Where{}, nil // it was never moved
+	}
 	if err != nil {
 		return w, fmt.Errorf("read where the content is: %w", err)
 	}
@@ -51,7 +54,9 @@ func (b *Book) Where(ctx context.Context) (w Where, err error) {
 // SetFrozen notes that the content may not be changed, or may be again.
 func (b *Book) SetFrozen(ctx context.Context, frozen bool) error {
 	return b.db.InTx(ctx, func(tx *store.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE storage_site SET frozen = $1, generation = generation + 1 WHERE id = 1 AND frozen <> $1`, frozen)
+		_, err := tx.ExecContext(ctx, `INSERT INTO storage_site (id, generation, frozen) VALUES (1, 1, $1)
+			ON CONFLICT (id) DO UPDATE SET frozen = excluded.frozen, generation = storage_site.generation + 1
+			WHERE storage_site.frozen <> excluded.frozen`, frozen)
 		return err
 	})
 }
@@ -76,8 +81,10 @@ func (b *Book) Move(ctx context.Context, p *Place, s Secret, replaced, index str
 		place, since = string(text), store.Millis(time.Now())
 	}
 	return b.db.InTx(ctx, func(tx *store.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE storage_site SET place = $1, secret = $2, replaced = $3, since = $4, generation = generation + 1
-			WHERE id = 1 AND place <> $1`, place, sealed, replaced, since)
+		_, err := tx.ExecContext(ctx, `INSERT INTO storage_site (id, generation, place, secret, replaced, since) VALUES (1, 1, $1, $2, $3, $4)
+			ON CONFLICT (id) DO UPDATE SET place = excluded.place, secret = excluded.secret, replaced = excluded.replaced, since = excluded.since,
+				generation = storage_site.generation + 1
+			WHERE storage_site.place <> excluded.place`, place, sealed, replaced, since)
 		if err != nil {
 			return err
 		}

@@ -12,7 +12,7 @@ CREATE TABLE storage_migrations (
     creation_time BIGINT NOT NULL
 );
 
--- Where the home registry's content is, and whether a migration keeps it from being changed: one row.
+-- Where the home registry's content is, and whether a migration keeps it from being changed: one row, or none when it was never moved.
 CREATE TABLE storage_site (
     id         BIGINT PRIMARY KEY,
     generation BIGINT NOT NULL,               -- grows with each change; servers tell which one they follow
@@ -22,7 +22,6 @@ CREATE TABLE storage_site (
     replaced   TEXT NOT NULL DEFAULT '',      -- what the command line said when the content was moved away
     since      BIGINT NOT NULL DEFAULT 0
 );
-INSERT INTO storage_site (id, generation) VALUES (1, 1);
 
 -- The servers that serve it.
 CREATE TABLE storage_servers (
