@@ -28,7 +28,12 @@ export default function LogsPage() {
     { title: words.logs.columns.user, dataIndex: "username", className: "break", render: (user: string | undefined) => user === undefined || user === "" ? "-" : user },
     {
       title: words.logs.columns.resource, dataIndex: "resource", className: "break",
-      render: (resource: string | undefined, e) => <>{resource}{e.operation_description !== undefined && e.operation_description !== "" && <Typography.Text type="secondary" className="cell-sub" lang="en">{e.operation_description}</Typography.Text>}</>,
+      render: (resource: string | undefined, e) => (
+        <>
+          <span title={resource}>{short(resource)}</span>
+          {saysMore(e) && <Typography.Text type="secondary" className="cell-sub" lang="en">{short(e.operation_description)}</Typography.Text>}
+        </>
+      ),
     },
     { title: words.logs.columns.type, dataIndex: "resource_type", render: (t: string | undefined) => name(words.logs.types, t) },
     { title: words.logs.columns.operation, dataIndex: "operation", render: (o: string | undefined) => name(words.logs.operations, o) },
@@ -63,6 +68,17 @@ export default function LogsPage() {
       </Panel>
     </>
   );
+}
+
+/** A text with its digests cut to what people compare. */
+function short(text: string | undefined): string {
+  return (text ?? "").replace(/(sha\d+:[0-9a-f]{8})[0-9a-f]+/g, "$1…");
+}
+
+/** Whether the description has more in it than the other columns. */
+function saysMore(e: LogEntry): boolean {
+  const text = e.operation_description ?? "";
+  return text !== "" && !text.endsWith(`: ${e.resource ?? ""}`);
 }
 
 /** What the server is asked for, as its q has it. */

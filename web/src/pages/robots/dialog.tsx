@@ -52,7 +52,7 @@ export function RobotDialog({ robot, prefix, days, close, made }: { robot?: Robo
         </Form.Item>
         <Form.Item label={fields.expiration} required>
           <Space wrap>
-            <Form.Item name="never" noStyle><Radio.Group options={[{ value: false, label: fields.days }, { value: true, label: fields.never }]} /></Form.Item>
+            <Form.Item name="never" noStyle><Radio.Group options={[{ value: true, label: fields.never }, { value: false, label: fields.days }]} /></Form.Item>
             <Form.Item name="days" noStyle rules={never ? [] : [{ required: true, type: "integer", min: 1, message: required.days }]}><InputNumber min={1} precision={0} disabled={never} aria-label={fields.days} /></Form.Item>
           </Space>
         </Form.Item>
