@@ -74,6 +74,7 @@ func TestScreenshots(t *testing.T) {
 						"/harbor/logs",
 						"/harbor/storage",
 						"/harbor/storage?tab=check",
+						"/harbor/storage?tab=migration",
 						"/harbor/nothing",
 						"/harbor/projects",
 						"/harbor/projects?new=1",

@@ -1,7 +1,7 @@
 // Live updates: the server says what has changed, and what is shown of it is read anew.
 import { useQueryClient, type QueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
-import type { Execution, StorageFsck } from "./client";
+import type { Execution, StorageFsck, StorageMigration } from "./client";
 
 /** Keeps everything that is shown up to date. Returns false while changes cannot be seen. */
 export function useLiveUpdates(): boolean {
@@ -18,6 +18,22 @@ export function useLiveProject(id: number): void {
     if (id === 0) return undefined;
     return whileSeen(`/api/v2.0/projects/${id}/events`, (source) => listenToProject(source, client));
   }, [client, id]);
+}
+
+/** Keeps what is shown of the storage's migration up to date. */
+export function useLiveStorageMigration(): void {
+  const client = useQueryClient();
+  useEffect(() => whileSeen("/api/v2.0/storage/events", (source) => {
+    const renew = (key: string) => void client.invalidateQueries({ queryKey: [key] });
+    source.addEventListener("ready", () => { renew("storage-migration"); renew("storage"); });
+    source.addEventListener("migration", (event) => {
+      const now = JSON.parse(event.data as string) as StorageMigration;
+      const before = client.getQueryData<StorageMigration | null>(["storage-migration"]);
+      client.setQueryData(["storage-migration"], now);
+      if (before?.status !== now.status || before.phase !== now.phase) renew("storage"); // it may be elsewhere now
+      if (before?.window.read_only !== now.window.read_only) renew("system"); // what says so on every page
+    });
+  }), [client]);
 }
 
 /** Keeps what is shown of the checks of the storage up to date. */

@@ -1,6 +1,6 @@
 // What pages read, each under one key: what changes is told to the keys (events.ts).
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
-import { api, must, mustPage } from "./client";
+import { api, ApiError, must, mustPage } from "./client";
 
 const all = { page_size: 0 };
 
@@ -145,6 +145,8 @@ export const queries = {
   robot: (id: number) => queryOptions({ queryKey: ["robots", id], queryFn: () => must(api.GET("/robots/{robot_id}", { params: { path: { robot_id: id } } })) }),
 
   storage: () => queryOptions({ queryKey: ["storage"], queryFn: () => must(api.GET("/storage")) }),
+  storageMigration: () => queryOptions({ queryKey: ["storage-migration"], queryFn: () => orNull(must(api.GET("/storage/migration"))) }),
+  storagePreflight: () => queryOptions({ queryKey: ["storage-preflight"], queryFn: () => orNull(must(api.GET("/storage/preflight"))) }),
   storageUsage: () => queryOptions({ queryKey: ["storage-usage"], queryFn: () => must(api.GET("/storage/usage")) }),
   storageChecks: () => queryOptions({ queryKey: ["storage-checks"], queryFn: () => must(api.GET("/storage/fsck")) }),
   storageFindings: (id: number, filter: { severity?: string; kind?: string; repository?: string; page: number; page_size: number }, running: boolean) => queryOptions({
@@ -153,6 +155,16 @@ export const queries = {
     queryFn: () => mustPage(api.GET("/storage/fsck/{id}/findings", { params: { path: { id }, query: filter } })),
   }),
 };
+
+/** What there may be none of: that is no failure. */
+async function orNull<T>(answer: Promise<T>): Promise<T | null> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return null;
+    throw error;
+  }
+}
 
 const withAll = { with_label: true, with_accessory: true, with_replication: true };
 

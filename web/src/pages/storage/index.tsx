@@ -9,6 +9,7 @@ import { PageHead, Panel } from "../../parts/page";
 import { useAddress } from "../../parts/paging";
 import { useTongue } from "../../words";
 import { Check } from "./check";
+import { Migration } from "./migration";
 import { Usage } from "./usage";
 
 export default function StoragePage() {
@@ -29,6 +30,7 @@ export default function StoragePage() {
             items={[
               { key: "usage", label: words.storage.tabs.usage, children: <Usage /> },
               { key: "check", label: words.storage.tabs.check, children: <Check /> },
+              { key: "migration", label: words.storage.tabs.migration, children: <Migration home={storage.data} /> },
             ]} />
         </Panel>
       )}

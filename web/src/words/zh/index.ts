@@ -11,6 +11,7 @@ import { labels } from "./labels";
 import { log } from "./log";
 import { logs } from "./logs";
 import { more } from "./more";
+import { migration } from "./migration";
 import { nav } from "./nav";
 import { overview } from "./overview";
 import { members, projects } from "./projects";
@@ -49,6 +50,7 @@ export const zh: Words = {
   log,
   drift,
   storage,
+  migration,
   cron,
   more,
   pattern,
