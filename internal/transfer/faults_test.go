@@ -222,7 +222,9 @@ func TestStalledDestinationIsLeftForANewConnection(t *testing.T) {
 	src, dst := testserver.Distribution(t), testserver.Distribution(t)
 	impatient := func(o *registry.Options) { o.StallTimeout, o.AnswerTimeout = time.Second, 2*time.Second }
 	b := newBenchWith(t, src, dst, client(t, src), client(t, dst, impatient))
-	a, _ := big(t)
+	// More than the system takes on its way: a host that has been sent all of a blob may take
+	// its time for the answer.
+	a := testserver.Image(t, 1, 1, 24*megabyte)
 	testserver.Push(t, src, "library/app", "v1", a)
 	hold := testserver.NewHold()
 	defer hold.Release()
