@@ -143,7 +143,8 @@ type api struct {
 	o          Options
 	mux        *http.ServeMux
 	origins    *http.CrossOriginProtection
-	operations map[string]operation // by the pattern they are routed under
+	operations map[string]operation  // by the pattern they are routed under
+	kinds      map[string]audit.Kind // of the entries of what is audited, by ids of operations
 }
 
 // New returns the handler of /api/, of /service/token and of /c/, where sessions begin and end.
@@ -161,7 +162,11 @@ func New(o Options) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the API: %w", err)
 	}
-	a := &api{o: o, mux: http.NewServeMux(), origins: http.NewCrossOriginProtection(), operations: operations}
+	kinds, err := auditKinds(operations)
+	if err != nil {
+		return nil, fmt.Errorf("make the API: %w", err)
+	}
+	a := &api{o: o, mux: http.NewServeMux(), origins: http.NewCrossOriginProtection(), operations: operations, kinds: kinds}
 	if o.ExternalURL != "" { // behind a proxy the Host of requests may be another one
 		if err := a.origins.AddTrustedOrigin(originOf(o.ExternalURL)); err != nil {
 			return nil, fmt.Errorf("make the API: external URL %s: %w", o.ExternalURL, err)

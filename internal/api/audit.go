@@ -16,41 +16,61 @@ import (
 	"github.com/lighterage/lighterage/internal/store"
 )
 
-// deed is what the audit log calls an operation.
-type deed struct{ operation, kind string }
+// deeds are what the audit log calls the operations whose tag and method do not say it in
+// Harbor's words.
+func deeds() map[string]audit.Kind {
+	return map[string]audit.Kind{
+		"updateConfigurations":    "update_configuration",
+		"refreshSec":              "update_robot",
+		"addLabel":                "update_artifact",
+		"removeLabel":             "update_artifact",
+		"attachHarborHome":        "attach_harbor",
+		"detachHarborHome":        "detach_harbor",
+		"createReplicationPolicy": "create_replication_policy",
+		"updateReplicationPolicy": "update_replication_policy",
+		"deleteReplicationPolicy": "delete_replication_policy",
+		"startReplication":        "start_replication",
+		"retryReplication":        "start_replication",
+		"retryReplicationTask":    "start_replication",
+		"repairReplicationDrift":  "start_replication",
+		"releaseReplication":      "release_replication",
+		"stopReplication":         "stop_replication",
+		"startStorageFsck":        "start_storage_fsck",
+		"stopStorageFsck":         "stop_storage_fsck",
 
-// deeds are the operations whose tag and method do not say it in Harbor's words.
-func deeds() map[string]deed {
-	return map[string]deed{
-		"updateConfigurations":    {"update", "configuration"},
-		"refreshSec":              {"update", "robot"},
-		"createProjectMember":     {"create", "project_member"},
-		"updateProjectMember":     {"update", "project_member"},
-		"deleteProjectMember":     {"delete", "project_member"},
-		"addLabel":                {"update", "artifact"},
-		"removeLabel":             {"update", "artifact"},
-		"attachHarborHome":        {"attach", "harbor"},
-		"detachHarborHome":        {"detach", "harbor"},
-		"createReplicationPolicy": {"create", "replication_policy"},
-		"updateReplicationPolicy": {"update", "replication_policy"},
-		"deleteReplicationPolicy": {"delete", "replication_policy"},
-		"startReplication":        {"start", "replication"},
-		"retryReplication":        {"start", "replication"},
-		"retryReplicationTask":    {"start", "replication"},
-		"repairReplicationDrift":  {"start", "replication"},
-		"releaseReplication":      {"release", "replication"},
-		"stopReplication":         {"stop", "replication"},
-		"startStorageFsck":        {"start", "storage_fsck"},
-		"stopStorageFsck":         {"stop", "storage_fsck"},
-
-		"startStorageMigration":    {"start", "storage_migration"},
-		"pauseStorageMigration":    {"pause", "storage_migration"},
-		"resumeStorageMigration":   {"resume", "storage_migration"},
-		"cutOverStorageMigration":  {"cutover", "storage_migration"},
-		"cancelStorageMigration":   {"cancel", "storage_migration"},
-		"rollBackStorageMigration": {"rollback", "storage_migration"},
-		"finishStorageMigration":   {"finish", "storage_migration"},
+		"startStorageMigration":    "start_storage_migration",
+		"pauseStorageMigration":    "pause_storage_migration",
+		"resumeStorageMigration":   "resume_storage_migration",
+		"cutOverStorageMigration":  "cutover_storage_migration",
+		"cancelStorageMigration":   "cancel_storage_migration",
+		"rollBackStorageMigration": "rollback_storage_migration",
+		"finishStorageMigration":   "finish_storage_migration",
 	}
+}
+
+// auditKinds returns the kinds of entries of operations, by their ids. One that the audit log
+// does not know is an error: an API that would record what nobody can select is not made.
+func auditKinds(operations map[string]operation) (map[string]audit.Kind, error) {
+	kinds := map[string]audit.Kind{}
+	for pattern, o := range operations {
+		method, _, _ := strings.Cut(pattern, " ")
+		if method == http.MethodGet || method == http.MethodHead || slices.Contains(unaudited(), o.id) {
+			continue
+		}
+		what, resource := map[string]string{http.MethodPost: "create", http.MethodDelete: "delete"}[method], o.tag
+		if what == "" {
+			what = "update"
+		}
+		if named, ok := deeds()[o.id]; ok {
+			what, resource = named.Operation(), named.Type()
+		}
+		kind, err := audit.KindOf(what, resource)
+		if err != nil {
+			return nil, fmt.Errorf("operation %s: %w", o.id, err)
+		}
+		kinds[o.id] = kind
+	}
+	return kinds, nil
 }
 
 // unaudited are operations that change nothing that anybody would ask about, or that
@@ -66,7 +86,7 @@ func unaudited() []string {
 // serveAudited answers a request, and records what it did together with what it changed.
 func (a *api) serveAudited(w http.ResponseWriter, r *http.Request, values map[string]string, body []byte) {
 	about := requestOf(r.Context())
-	if r.Method == http.MethodGet || r.Method == http.MethodHead || slices.Contains(unaudited(), about.operation.id) {
+	if _, audited := a.kinds[about.operation.id]; !audited {
 		a.mux.ServeHTTP(w, r)
 		return
 	}
@@ -75,7 +95,7 @@ func (a *api) serveAudited(w http.ResponseWriter, r *http.Request, values map[st
 		a.mux.ServeHTTP(w, r)
 		return
 	}
-	entry := a.entry(r.Context(), p, r.Method, values, body)
+	entry := a.entry(r.Context(), p, values, body)
 	ctx, beside := store.WithBeside(r.Context(), func(ctx context.Context, tx *store.Tx) error { return a.o.Audit.Add(ctx, tx, entry) })
 	watched := &outcome{ResponseWriter: w}
 	a.mux.ServeHTTP(watched, r.WithContext(ctx))
@@ -110,22 +130,16 @@ func (o *outcome) failed() bool { return o.status >= http.StatusBadRequest }
 
 // entry is what a request is going to do. Names are looked up now: what is deleted has none
 // afterwards.
-func (a *api) entry(ctx context.Context, p account.Principal, method string, values map[string]string, body []byte) audit.Entry {
+func (a *api) entry(ctx context.Context, p account.Principal, values map[string]string, body []byte) audit.Entry {
 	operation := requestOf(ctx).operation
-	d, known := deeds()[operation.id]
-	if !known {
-		d = deed{map[string]string{http.MethodPost: "create", http.MethodDelete: "delete"}[method], operation.tag}
-		if d.operation == "" {
-			d.operation = "update"
-		}
-	}
+	kind := a.kinds[operation.id]
 	var sent map[string]any
 	_ = json.Unmarshal(body, &sent) // what is no object has no names
-	e := audit.Entry{Username: p.Name, Operation: d.operation, Type: d.kind, Time: a.o.Clock()}
-	e.Project = a.auditedProject(ctx, d.kind, values, sent)
+	e := audit.Entry{Username: p.Name, Kind: kind, Time: a.o.Clock()}
+	e.Project = a.auditedProject(ctx, operation.tag, values, sent)
 	e.Resource = a.audited(ctx, p, operation, e.Project, values, sent)
-	e.Description = d.operation + " " + strings.ReplaceAll(d.kind, "_", " ")
-	if d.kind == "configuration" {
+	e.Description = kind.Operation() + " " + strings.ReplaceAll(kind.Type(), "_", " ")
+	if operation.id == "updateConfigurations" {
 		e.Description += ": " + changedItems(sent)
 	} else if e.Resource != "" {
 		e.Description += ": " + e.Resource
@@ -146,7 +160,7 @@ func saidMore() map[string]string {
 }
 
 // auditedProject is the name of the project that a request is about.
-func (a *api) auditedProject(ctx context.Context, kind string, values map[string]string, sent map[string]any) string {
+func (a *api) auditedProject(ctx context.Context, tag string, values map[string]string, sent map[string]any) string {
 	if name := values["project_name"]; name != "" {
 		return name
 	}
@@ -157,7 +171,7 @@ func (a *api) auditedProject(ctx context.Context, kind string, values map[string
 		}
 		return project.Name
 	}
-	if kind == "robot" && textOf(sent, "level") == string(account.LevelProject) {
+	if tag == "robot" && textOf(sent, "level") == string(account.LevelProject) {
 		if permissions, ok := sent["permissions"].([]any); ok && len(permissions) > 0 {
 			first, _ := permissions[0].(map[string]any)
 			return textOf(first, "namespace")
@@ -306,9 +320,9 @@ func (a *api) noteLogin(ctx context.Context, name string, failed bool) {
 	if remote := requestOf(ctx).remote; remote != "" {
 		description += " from " + remote
 	}
-	a.o.Audit.Note(ctx, audit.Entry{Username: name, Resource: name, Type: "user", Operation: "login", Description: description, Failed: failed})
+	a.o.Audit.Note(ctx, audit.Entry{Username: name, Resource: name, Kind: audit.LoginUser, Description: description, Failed: failed})
 }
 
 func (a *api) noteLogout(ctx context.Context, name string) {
-	a.o.Audit.Note(ctx, audit.Entry{Username: name, Resource: name, Type: "user", Operation: "logout", Description: "logout"})
+	a.o.Audit.Note(ctx, audit.Entry{Username: name, Resource: name, Kind: audit.LogoutUser, Description: "logout"})
 }

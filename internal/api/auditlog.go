@@ -67,7 +67,7 @@ func (a *api) ListAuditLogEventTypes(ctx context.Context, _ gen.ListAuditLogEven
 	}
 	body := gen.ListAuditLogEventTypes200JSONResponse{}
 	for _, kind := range audit.Kinds() {
-		body = append(body, gen.AuditLogEventType{EventType: kind})
+		body = append(body, gen.AuditLogEventType{EventType: string(kind)})
 	}
 	return body, nil
 }
@@ -107,7 +107,7 @@ func wireOldEntries(entries []audit.Entry) []gen.AuditLog {
 	body := make([]gen.AuditLog, 0, len(entries))
 	for _, e := range entries {
 		body = append(body, gen.AuditLog{
-			ID: e.ID, Username: e.Username, Resource: e.Resource, ResourceType: e.Type, Operation: e.Operation, OpTime: gen.Time{Time: e.Time},
+			ID: e.ID, Username: e.Username, Resource: e.Resource, ResourceType: e.Kind.Type(), Operation: e.Kind.Operation(), OpTime: gen.Time{Time: e.Time},
 		})
 	}
 	return body
@@ -117,7 +117,7 @@ func wireEntries(entries []audit.Entry) []gen.AuditLogExt {
 	body := make([]gen.AuditLogExt, 0, len(entries))
 	for _, e := range entries {
 		body = append(body, gen.AuditLogExt{
-			ID: e.ID, Username: e.Username, Resource: e.Resource, ResourceType: e.Type, Operation: e.Operation, OpTime: gen.Time{Time: e.Time},
+			ID: e.ID, Username: e.Username, Resource: e.Resource, ResourceType: e.Kind.Type(), Operation: e.Kind.Operation(), OpTime: gen.Time{Time: e.Time},
 			OperationDescription: e.Description, OperationResult: !e.Failed,
 		})
 	}

@@ -6,15 +6,18 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 	"unicode"
 
 	"github.com/lighterage/lighterage/internal/api/gen"
+	"github.com/lighterage/lighterage/internal/audit"
 	"github.com/lighterage/lighterage/internal/problem"
 )
 
@@ -177,5 +180,32 @@ func TestEveryOperationIsRouted(t *testing.T) {
 	}
 	if len(a.operations) < 80 {
 		t.Errorf("%d operations", len(a.operations))
+	}
+}
+
+func TestEveryKindOfEntryIsRecordedBySomething(t *testing.T) {
+	t.Parallel()
+	operations, err := readSpec(specText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds, err := auditKinds(operations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorded := slices.Collect(maps.Values(kinds))
+	recorded = append(recorded, audit.CreateArtifact, audit.DeleteArtifact, audit.PullArtifact, audit.CreateTag, audit.DeleteTag, audit.LoginUser, audit.LogoutUser)
+	for _, kind := range audit.Kinds() {
+		if !slices.Contains(recorded, kind) {
+			t.Errorf("nothing records %s", kind)
+		}
+	}
+}
+
+func TestAnOperationThatTheAuditLogDoesNotKnowIsRefused(t *testing.T) {
+	t.Parallel()
+	_, err := auditKinds(map[string]operation{"POST /api/v2.0/ships": {id: "createShip", tag: "ship"}})
+	if err == nil || !strings.Contains(err.Error(), "createShip") || !strings.Contains(err.Error(), "create_ship") {
+		t.Errorf("%v", err)
 	}
 }

@@ -27,7 +27,7 @@ func list(t *testing.T, l *audit.Log, s audit.Selection, q, sort string) []strin
 	}
 	var said []string
 	for _, e := range entries {
-		text := e.Username + " " + e.Operation + " " + e.Type + " " + e.Resource
+		text := e.Username + " " + e.Kind.Operation() + " " + e.Kind.Type() + " " + e.Resource
 		if e.Failed {
 			text += " failed"
 		}
@@ -81,10 +81,10 @@ func TestAListIsFilteredAndSorted(t *testing.T) {
 		l := audit.New(db, nil)
 		mine, other := project(t, db, "mine"), project(t, db, "other")
 		write(t, l,
-			audit.Entry{Project: "mine", Username: "ann", Operation: "create", Type: "artifact", Resource: "mine/app:v1", Time: at(1)},
-			audit.Entry{Project: "other", Username: "bob", Operation: "pull", Type: "artifact", Resource: "other/app:v1", Time: at(2)},
-			audit.Entry{Username: "ann", Operation: "login", Type: "user", Resource: "ann", Failed: true, Time: at(3)},
-			audit.Entry{Project: "gone", Username: "ann", Operation: "delete", Type: "project", Resource: "gone", Time: at(4)},
+			audit.Entry{Project: "mine", Username: "ann", Kind: "create_artifact", Resource: "mine/app:v1", Time: at(1)},
+			audit.Entry{Project: "other", Username: "bob", Kind: "pull_artifact", Resource: "other/app:v1", Time: at(2)},
+			audit.Entry{Username: "ann", Kind: "login_user", Resource: "ann", Failed: true, Time: at(3)},
+			audit.Entry{Project: "gone", Username: "ann", Kind: "delete_project", Resource: "gone", Time: at(4)},
 		)
 		everything := audit.Selection{}
 		expect(t, list(t, l, everything, "", ""),
@@ -105,7 +105,7 @@ func TestAnEntryStandsOrFallsWithItsTransaction(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		l := audit.New(db, nil)
 		_ = db.InTx(t.Context(), func(tx *store.Tx) error {
-			if err := l.Add(t.Context(), tx, audit.Entry{Username: "ann", Operation: "create", Type: "tag", Resource: "a/b:c"}); err != nil {
+			if err := l.Add(t.Context(), tx, audit.Entry{Username: "ann", Kind: "create_tag", Resource: "a/b:c"}); err != nil {
 				return err
 			}
 			return context.Canceled
@@ -120,7 +120,7 @@ func TestWhatIsNotedIsWrittenLater(t *testing.T) {
 		l := audit.New(db, nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		for i := range 250 { // more than one statement takes
-			l.Note(ctx, audit.Entry{Username: "ann", Operation: "pull", Type: "artifact", Resource: fmt.Sprintf("a/b:%d", i)})
+			l.Note(ctx, audit.Entry{Username: "ann", Kind: "pull_artifact", Resource: fmt.Sprintf("a/b:%d", i)})
 		}
 		cancel()
 		if err := l.Flush(ctx); err == nil {
@@ -138,8 +138,8 @@ func TestWhatIsNotedIsWrittenLater(t *testing.T) {
 
 func TestWhatIsTurnedOffIsNotRecorded(t *testing.T) {
 	t.Parallel()
-	pull := audit.Entry{Username: "ann", Operation: "pull", Type: "artifact", Resource: "a/b:c", Time: at(1)}
-	push := audit.Entry{Username: "ann", Operation: "create", Type: "artifact", Resource: "a/b:c", Time: at(2)}
+	pull := audit.Entry{Username: "ann", Kind: "pull_artifact", Resource: "a/b:c", Time: at(1)}
+	push := audit.Entry{Username: "ann", Kind: "create_artifact", Resource: "a/b:c", Time: at(2)}
 	tests := []struct {
 		name, setting, value string
 		want                 []string
@@ -168,7 +168,7 @@ func TestTextsThatNoDatabaseTakesAreMended(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		l := audit.New(db, nil)
-		write(t, l, audit.Entry{Username: "a\x00b\xff", Operation: "login", Type: "user", Resource: strings.Repeat("é", 2000)})
+		write(t, l, audit.Entry{Username: "a\x00b\xff", Kind: "login_user", Resource: strings.Repeat("é", 2000)})
 		query, _ := store.ParseListQuery("", "", 1, 10)
 		entries, _, err := l.List(t.Context(), audit.Selection{}, query)
 		if err != nil || len(entries) != 1 {
@@ -186,10 +186,10 @@ func TestOldEntriesAreRemoved(t *testing.T) {
 		l := audit.New(db, nil)
 		day := 24 * time.Hour
 		for i := range 1500 { // more than one transaction removes
-			l.Note(t.Context(), audit.Entry{Username: "old", Operation: "pull", Type: "artifact", Resource: fmt.Sprint(i), Time: time.Now().Add(-91 * day)})
+			l.Note(t.Context(), audit.Entry{Username: "old", Kind: "pull_artifact", Resource: fmt.Sprint(i), Time: time.Now().Add(-91 * day)})
 		}
-		l.Note(t.Context(), audit.Entry{Username: "ann", Operation: "pull", Type: "artifact", Resource: "recent", Time: time.Now().Add(-89 * day)})
-		l.Note(t.Context(), audit.Entry{Username: "ann", Operation: "pull", Type: "artifact", Resource: "new", Time: time.Now().Add(-6 * day)})
+		l.Note(t.Context(), audit.Entry{Username: "ann", Kind: "pull_artifact", Resource: "recent", Time: time.Now().Add(-89 * day)})
+		l.Note(t.Context(), audit.Entry{Username: "ann", Kind: "pull_artifact", Resource: "new", Time: time.Now().Add(-6 * day)})
 		if err := l.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}

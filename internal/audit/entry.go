@@ -19,34 +19,16 @@ import (
 	"github.com/lighterage/lighterage/internal/store"
 )
 
-// Entry is one thing that somebody did, in Harbor's words.
+// Entry is one thing that somebody did.
 type Entry struct {
 	ID          int64
 	Project     string // name of the project it happened in, "": in none; not read back
 	Username    string
 	Resource    string // library/alpine:3.20, a user's name, ...
-	Type        string // of the resource: artifact, user, ...
-	Operation   string // create, delete, pull, ...
+	Kind        Kind
 	Description string
 	Failed      bool // it was refused, or it failed
 	Time        time.Time
-}
-
-// Kind is what the settings call such an entry: create_user, pull_artifact.
-func (e Entry) Kind() string { return e.Operation + "_" + e.Type }
-
-// Kinds are those that Harbor records too, in its words. They can be turned off.
-func Kinds() []string {
-	return []string{
-		"create_artifact", "delete_artifact", "pull_artifact", "create_tag", "delete_tag", "update_repository", "delete_repository",
-		"create_project", "update_project", "delete_project", "create_project_member", "update_project_member", "delete_project_member",
-		"login_user", "logout_user", "create_user", "update_user", "delete_user", "create_robot", "update_robot", "delete_robot",
-		"update_configuration", "create_label", "update_label", "delete_label",
-		"create_registry", "update_registry", "delete_registry",
-		"create_replication_policy", "update_replication_policy", "delete_replication_policy",
-		"start_replication", "stop_replication",
-		"create_notification", "update_notification", "delete_notification",
-	}
 }
 
 const (
@@ -65,7 +47,7 @@ func insert(ctx context.Context, tx *store.Tx, entries []Entry) error {
 			n := len(args)
 			rows = append(rows, fmt.Sprintf("(COALESCE((SELECT id FROM projects WHERE name = $%d), 0), $%d, $%d, $%d, $%d, $%d, $%d, $%d)",
 				n+1, n+2, n+3, n+4, n+5, n+6, n+7, n+columns))
-			args = append(args, text(e.Project), text(e.Username), text(e.Resource), text(e.Type), text(e.Operation), text(e.Description), !e.Failed, store.Millis(e.Time))
+			args = append(args, text(e.Project), text(e.Username), text(e.Resource), text(e.Kind.Type()), text(e.Kind.Operation()), text(e.Description), !e.Failed, store.Millis(e.Time))
 		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO audit_logs
 			(project_id, username, resource, resource_type, operation, operation_description, operation_result, op_time) VALUES `+strings.Join(rows, ", "), args...)

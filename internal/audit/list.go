@@ -48,12 +48,13 @@ func (l *Log) List(ctx context.Context, s Selection, q store.ListQuery) (entries
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		var e Entry
+		var resource, operation string
 		var succeeded bool
 		var millis int64
-		if err := rows.Scan(&e.ID, &e.Username, &e.Resource, &e.Type, &e.Operation, &e.Description, &succeeded, &millis); err != nil {
+		if err := rows.Scan(&e.ID, &e.Username, &e.Resource, &resource, &operation, &e.Description, &succeeded, &millis); err != nil {
 			return nil, 0, fmt.Errorf("read the audit log: %w", err)
 		}
-		e.Failed, e.Time = !succeeded, store.Time(millis)
+		e.Kind, e.Failed, e.Time = Kind(operation+"_"+resource), !succeeded, store.Time(millis)
 		entries = append(entries, e)
 	}
 	if err := rows.Err(); err != nil {

@@ -40,7 +40,7 @@ type Log struct {
 	notes    []Entry
 	lost     int64
 	skip     bool
-	disabled []string
+	disabled []Kind
 	read     time.Time // when the settings were; zero: never
 }
 
@@ -104,7 +104,7 @@ func (l *Log) wanted(ctx context.Context, e Entry) bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.skip && !slices.Contains(l.disabled, e.Kind())
+	return !l.skip && !slices.Contains(l.disabled, e.Kind)
 }
 
 func (l *Log) readSettings(ctx context.Context) {
@@ -116,10 +116,10 @@ func (l *Log) readSettings(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	var kinds []string
+	var kinds []Kind
 	for kind := range strings.SplitSeq(disabled, ",") {
 		if kind = strings.TrimSpace(kind); kind != "" {
-			kinds = append(kinds, kind)
+			kinds = append(kinds, Kind(kind))
 		}
 	}
 	l.mu.Lock()

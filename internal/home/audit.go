@@ -31,13 +31,13 @@ func entryOf(e Event) (entry audit.Entry, recorded bool) {
 	}
 	switch e.Type {
 	case PushArtifact:
-		entry.Operation, entry.Type, entry.Resource, entry.Description = "create", "artifact", tagged, "push artifact: "+tagged
+		entry.Kind, entry.Resource, entry.Description = audit.CreateArtifact, tagged, "push artifact: "+tagged
 	case DeleteArtifact:
-		entry.Operation, entry.Type, entry.Resource, entry.Description = "delete", "artifact", whole, "delete artifact: "+whole
+		entry.Kind, entry.Resource, entry.Description = audit.DeleteArtifact, whole, "delete artifact: "+whole
 	case CreateTag:
-		entry.Operation, entry.Type, entry.Resource, entry.Description = "create", "tag", tagged, "create tag: "+tagged
+		entry.Kind, entry.Resource, entry.Description = audit.CreateTag, tagged, "create tag: "+tagged
 	case DeleteTag:
-		entry.Operation, entry.Type, entry.Resource, entry.Description = "delete", "tag", tagged, "delete tag: "+tagged
+		entry.Kind, entry.Resource, entry.Description = audit.DeleteTag, tagged, "delete tag: "+tagged
 	default: // labels come and go through the API, which records them
 		return entry, false
 	}
@@ -54,6 +54,6 @@ func (x *Index) recordPull(ctx context.Context, operator, repository, digest, ta
 	}
 	project, _, _ := strings.Cut(repository, "/")
 	x.audit.Note(ctx, audit.Entry{
-		Project: project, Username: operator, Resource: resource, Type: "artifact", Operation: "pull", Description: "pull artifact: " + resource, Time: now,
+		Project: project, Username: operator, Resource: resource, Kind: audit.PullArtifact, Description: "pull artifact: " + resource, Time: now,
 	})
 }

@@ -122,7 +122,7 @@ type ClientInterface interface {
 
 	// ListAuditLogEventTypes performs a GET /auditlog-exts/events (the `ListAuditLogEventTypes` operationId) request.
 	//
-	// What can be turned off by disabled_audit_log_event_types.
+	// Every type of entry that is recorded. Each can be turned off by disabled_audit_log_event_types.
 	ListAuditLogEventTypes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetConfigurations performs a GET /configurations (the `GetConfigurations` operationId) request.
@@ -879,7 +879,7 @@ func (c *Client) ListAuditLogExts(ctx context.Context, params *ListAuditLogExtsP
 
 // ListAuditLogEventTypes performs a GET /auditlog-exts/events (the `ListAuditLogEventTypes` operationId) request.
 //
-// What can be turned off by disabled_audit_log_event_types.
+// Every type of entry that is recorded. Each can be turned off by disabled_audit_log_event_types.
 func (c *Client) ListAuditLogEventTypes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListAuditLogEventTypesRequest(c.Server)
 	if err != nil {
@@ -10080,7 +10080,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListAuditLogEventTypesWithResponse performs a GET /auditlog-exts/events (the `ListAuditLogEventTypes` operationId) request.
 	//
-	// What can be turned off by disabled_audit_log_event_types.
+	// Every type of entry that is recorded. Each can be turned off by disabled_audit_log_event_types.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	ListAuditLogEventTypesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListAuditLogEventTypesResponse, error)
@@ -15569,7 +15569,7 @@ func (c *ClientWithResponses) ListAuditLogExtsWithResponse(ctx context.Context, 
 
 // ListAuditLogEventTypesWithResponse performs a GET /auditlog-exts/events (the `ListAuditLogEventTypes` operationId) request.
 //
-// What can be turned off by disabled_audit_log_event_types.
+// Every type of entry that is recorded. Each can be turned off by disabled_audit_log_event_types.
 //
 // Returns a wrapper object for the known response body format(s).
 func (c *ClientWithResponses) ListAuditLogEventTypesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListAuditLogEventTypesResponse, error) {

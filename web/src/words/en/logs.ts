@@ -16,10 +16,12 @@ export const logs = {
   noMatch: "No entry is like this.",
   reset: "Reset",
   types: {
-    artifact: "Artifact", tag: "Tag", repository: "Repository", project: "Project", project_member: "Member", user: "User", robot: "Robot account", configuration: "Configuration",
-    label: "Label", registry: "Registry", replication_policy: "Replication rule", replication: "Replication", notification: "Notification", storage: "Storage", harbor: "Harbor",
+    artifact: "Artifact", tag: "Tag", repository: "Repository", project: "Project", member: "Member", user: "User", robot: "Robot account", configuration: "Configuration",
+    label: "Label", registry: "Registry", replication_policy: "Replication rule", replication: "Replication", notification: "Notification", harbor: "Harbor",
+    storage_fsck: "Storage check", storage_migration: "Storage migration",
   } as Record<string, string>,
   operations: {
-    create: "Create", update: "Update", delete: "Delete", pull: "Pull", push: "Push", login: "Log in", logout: "Log out", start: "Start", stop: "Stop", release: "Release", attach: "Attach", detach: "Detach",
+    create: "Create", update: "Update", delete: "Delete", pull: "Pull", login: "Log in", logout: "Log out", start: "Start", stop: "Stop", release: "Release", attach: "Attach", detach: "Detach",
+    pause: "Pause", resume: "Resume", cutover: "Cut over", cancel: "Cancel", rollback: "Go back", finish: "Finish",
   } as Record<string, string>,
 };

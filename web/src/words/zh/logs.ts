@@ -18,10 +18,12 @@ export const logs: Words["logs"] = {
   noMatch: "没有符合条件的日志。",
   reset: "重置",
   types: {
-    artifact: "Artifact", tag: "Tag", repository: "镜像仓库", project: "项目", project_member: "成员", user: "用户", robot: "机器人账户", configuration: "配置",
-    label: "标签", registry: "目标", replication_policy: "复制规则", replication: "复制", notification: "通知", storage: "存储", harbor: "Harbor",
+    artifact: "Artifact", tag: "Tag", repository: "镜像仓库", project: "项目", member: "成员", user: "用户", robot: "机器人账户", configuration: "配置",
+    label: "标签", registry: "目标", replication_policy: "复制规则", replication: "复制", notification: "通知", harbor: "Harbor",
+    storage_fsck: "存储检查", storage_migration: "存储迁移",
   },
   operations: {
-    create: "创建", update: "更新", delete: "删除", pull: "拉取", push: "推送", login: "登录", logout: "退出登录", start: "启动", stop: "停止", release: "放行", attach: "接入", detach: "断开",
+    create: "创建", update: "更新", delete: "删除", pull: "拉取", login: "登录", logout: "退出登录", start: "启动", stop: "停止", release: "放行", attach: "接入", detach: "断开",
+    pause: "暂停", resume: "继续", cutover: "切换", cancel: "取消", rollback: "回退", finish: "完成",
   },
 };
