@@ -15,7 +15,7 @@ import (
 // header: Basic, Bearer (a token of IssueToken) or "". repository is the full
 // name, project included; "" is the registry itself. Actions are pull, push and
 // delete of a repository; base (any account will do) and catalog of the registry.
-// All of them must be allowed.
+// All of them must be allowed. Who it is that may not is returned too.
 //
 // A token is checked against the account it was made for: it ends when the
 // account does, is disabled, or gets another password. And it only narrows what
@@ -34,7 +34,7 @@ func (s *Service) Authorize(ctx context.Context, authorization, repository strin
 	}
 	for _, action := range actions {
 		if err := s.authorize(ctx, p, token, repository, action); err != nil {
-			return "", s.explain(err, p, repository, action)
+			return p.Operator(), s.explain(err, p, repository, action)
 		}
 	}
 	return p.Operator(), nil

@@ -79,7 +79,7 @@ func (s *Service) prove(ctx context.Context, proof [32]byte, username, password 
 }
 
 func (s *Service) check(ctx context.Context, proof [32]byte, username, password string) (*accountRow, error) {
-	attempt, err := s.throttle.reserve(s.now(), username, remoteOf(ctx))
+	attempt, err := s.throttle.reserve(s.now(), username, remoteGroup(RemoteOf(ctx)))
 	if err != nil {
 		return nil, err
 	}

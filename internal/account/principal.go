@@ -71,10 +71,11 @@ type remoteKey struct{}
 // from (an IP address, with or without a port), so that wrong logins of one
 // address do not slow down others. Behind a proxy it must be the client's address.
 func WithRemote(ctx context.Context, address string) context.Context {
-	return context.WithValue(ctx, remoteKey{}, remoteGroup(address))
+	return context.WithValue(ctx, remoteKey{}, address)
 }
 
-func remoteOf(ctx context.Context) string {
+// RemoteOf returns the address that WithRemote told, "" if it did not.
+func RemoteOf(ctx context.Context) string {
 	remote, _ := ctx.Value(remoteKey{}).(string)
 	return remote
 }

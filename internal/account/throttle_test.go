@@ -178,7 +178,7 @@ func TestAddressesOfOneClientAreOne(t *testing.T) {
 		"unix":                      "unix",
 		"":                          "",
 	} {
-		if got := remoteOf(WithRemote(t.Context(), address)); got != want {
+		if got := remoteGroup(RemoteOf(WithRemote(t.Context(), address))); got != want {
 			t.Errorf("%q: got %q, want %q", address, got, want)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/lighterage/lighterage/internal/account"
 	"github.com/lighterage/lighterage/internal/audit"
+	"github.com/lighterage/lighterage/internal/problem"
 	"github.com/lighterage/lighterage/internal/store"
 )
 
@@ -22,6 +23,8 @@ func deeds() map[string]audit.Kind {
 	return map[string]audit.Kind{
 		"updateConfigurations":    "update_configuration",
 		"refreshSec":              "update_robot",
+		"createTag":               "create_tag",
+		"deleteTag":               "delete_tag",
 		"addLabel":                "update_artifact",
 		"removeLabel":             "update_artifact",
 		"attachHarborHome":        "attach_harbor",
@@ -73,39 +76,79 @@ func auditKinds(operations map[string]operation) (map[string]audit.Kind, error) 
 	return kinds, nil
 }
 
-// unaudited are operations that change nothing that anybody would ask about, or that
-// whoever carries them out records better.
+// unaudited are operations that change nothing that anybody would ask about.
 func unaudited() []string {
 	return []string{
 		"pingRegistry", "preflightStorage", "planReplication", "keepReplicationPlan", "verifyReplicationDrift", "testNotification",
 		"rememberAppliedResource", "forgetAppliedResource",
-		"deleteArtifact", "createTag", "deleteTag", // the index: with what is pushed
 	}
 }
 
+// byIndex are operations that the index records where they succeed, with what is pushed.
+func byIndex() []string { return []string{"deleteArtifact", "createTag", "deleteTag"} }
+
 // serveAudited answers a request, and records what it did together with what it changed.
 func (a *api) serveAudited(w http.ResponseWriter, r *http.Request, values map[string]string, body []byte) {
-	about := requestOf(r.Context())
-	if _, audited := a.kinds[about.operation.id]; !audited {
+	entry, audited := a.entryOf(r, values, func() []byte { return body })
+	if !audited {
 		a.mux.ServeHTTP(w, r)
 		return
 	}
-	p, err := a.caller(r.Context())
-	if err != nil || !p.Authenticated() { // refused
-		a.mux.ServeHTTP(w, r)
-		return
+	ctx, end := r.Context(), func() bool { return true }
+	if !slices.Contains(byIndex(), requestOf(ctx).operation.id) {
+		var beside *store.Beside
+		ctx, beside = store.WithBeside(ctx, func(ctx context.Context, tx *store.Tx) error { return a.o.Audit.Add(ctx, tx, entry) })
+		end = beside.End
 	}
-	entry := a.entry(r.Context(), p, values, body)
-	ctx, beside := store.WithBeside(r.Context(), func(ctx context.Context, tx *store.Tx) error { return a.o.Audit.Add(ctx, tx, entry) })
 	watched := &outcome{ResponseWriter: w}
 	a.mux.ServeHTTP(watched, r.WithContext(ctx))
-	recorded := beside.End()
-	if entry.Failed = watched.failed(); recorded && !entry.Failed {
-		return
+	recorded := end()
+	switch {
+	case watched.failed():
+		a.recordFailed(r.Context(), entry)
+	case !recorded:
+		a.notRecorded(r.Context(), entry, a.o.Audit.Write(context.WithoutCancel(r.Context()), entry))
 	}
-	if err := a.o.Audit.Write(context.WithoutCancel(r.Context()), entry); err != nil {
-		a.o.Log.ErrorContext(r.Context(), "what was done could not be recorded in the audit log",
-			"by", entry.Username, "what", entry.Description, "failed", entry.Failed, "error", err)
+}
+
+// refuse answers a request that no handler gets to see, and records who asked for what.
+func (a *api) refuse(w http.ResponseWriter, r *http.Request, values map[string]string, err error) {
+	entry, audited := a.entryOf(r, values, func() []byte {
+		if requestOf(r.Context()).operation.body == "" || r.Body == nil {
+			return nil
+		}
+		body, _ := readBody(w, r) // without it what was asked for has no name
+		return body
+	})
+	a.fail(w, r, err)
+	if audited {
+		a.recordFailed(r.Context(), entry)
+	}
+}
+
+// entryOf is the entry about a request. There is none where nothing is to be changed, and
+// where nobody knows who asks. The body is asked for only where it is looked at.
+func (a *api) entryOf(r *http.Request, values map[string]string, body func() []byte) (e audit.Entry, audited bool) {
+	if _, audited := a.kinds[requestOf(r.Context()).operation.id]; !audited {
+		return e, false
+	}
+	p, err := a.caller(r.Context())
+	if err != nil || !p.Authenticated() {
+		return e, false
+	}
+	return a.entry(r.Context(), p, values, body()), true
+}
+
+func (a *api) recordFailed(ctx context.Context, e audit.Entry) {
+	e.Failed = true
+	a.notRecorded(ctx, e, a.o.Audit.WriteFailed(context.WithoutCancel(ctx), e))
+}
+
+// notRecorded logs what the audit log could not take.
+func (a *api) notRecorded(ctx context.Context, e audit.Entry, err error) {
+	if err != nil {
+		a.o.Log.ErrorContext(ctx, "what was done could not be recorded in the audit log",
+			"by", e.Username, "what", e.Description, "failed", e.Failed, "error", err)
 	}
 }
 
@@ -314,13 +357,17 @@ func int64Of(object map[string]any, field string) int64 {
 	return int64(n)
 }
 
-// noteLogin notes that somebody logged in, or tried to.
-func (a *api) noteLogin(ctx context.Context, name string, failed bool) {
-	description := "login"
-	if remote := requestOf(ctx).remote; remote != "" {
-		description += " from " + remote
+// noteLogin notes that somebody logged in, or why they could not.
+func (a *api) noteLogin(ctx context.Context, name string, err error) {
+	remote := requestOf(ctx).remote
+	switch {
+	case err == nil:
+		a.o.Audit.NoteLogin(ctx, name, remote)
+	case problem.Is(err, problem.TooManyRequest):
+		a.o.Audit.NoteRefusedLogin(ctx, name, remote)
+	default:
+		a.o.Audit.NoteFailedLogin(ctx, name, remote)
 	}
-	a.o.Audit.Note(ctx, audit.Entry{Username: name, Resource: name, Kind: audit.LoginUser, Description: description, Failed: failed})
 }
 
 func (a *api) noteLogout(ctx context.Context, name string) {

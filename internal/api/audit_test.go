@@ -156,6 +156,83 @@ func TestTheAuditLogHasLogins(t *testing.T) {
 	l.auditHas("admin login user admin")
 }
 
+func TestTheAuditLogHasWhatWasRefused(t *testing.T) {
+	t.Parallel()
+	l := start(t)
+	l.must(http.StatusCreated, "POST", "/api/v2.0/users", `{"username":"ann","email":"ann@example.com","realname":"Ann","password":"Passw0rd!"}`)
+	testserver.Push(t, l.home, "library/app", "v1", testserver.Image(t, 1, 1, 100))
+	readOnly := func(on bool) {
+		l.must(http.StatusOK, "PUT", "/api/v2.0/configurations", fmt.Sprintf(`{"read_only":%v}`, on))
+	}
+	asAnn := func(method, path, body string, headers ...string) func(*testing.T) int {
+		return func(*testing.T) int { return l.do(method, path, "ann", "Passw0rd!", body, headers...).StatusCode }
+	}
+	tests := []struct {
+		name   string
+		do     func(t *testing.T) int
+		status int
+		want   string // "": nothing is recorded
+	}{
+		{"an artifact of others", asAnn("DELETE", "/api/v2.0/projects/library/repositories/app/artifacts/v1", ""), 403, "ann delete artifact library/app:v1 failed"},
+		{"a tag of others", asAnn("DELETE", "/api/v2.0/projects/library/repositories/app/artifacts/v1/tags/v1", ""), 403, "ann delete tag library/app:v1 failed"},
+		{"a new tag of others", asAnn("POST", "/api/v2.0/projects/library/repositories/app/artifacts/v1/tags", `{"name":"v2"}`), 403, "ann create tag library/app:v1 failed"},
+		{"what is no label", asAnn("POST", "/api/v2.0/labels", `{"name":"one"}`, "Content-Type", "text/plain"), 422, "ann create label one failed"},
+		{"a page of another site", asAnn("POST", "/api/v2.0/projects", `{"project_name":"stolen"}`, "Sec-Fetch-Site", "cross-site"), 403, "ann create project stolen failed"},
+		{"a session without its token", func(t *testing.T) int {
+			b := newBrowser(t, l)
+			b.send("GET", "/c/login", "", "")
+			b.login("admin", adminPassword)
+			return b.label("forged", "X-Harbor-CSRF-Token", "no").StatusCode
+		}, 403, "admin create label forged failed"},
+		{"read-only", func(*testing.T) int {
+			readOnly(true)
+			defer readOnly(false)
+			return l.admin("POST", "/api/v2.0/projects", `{"project_name":"late"}`).StatusCode
+		}, 403, "admin create project late failed"},
+		{"a push to a project of others", func(t *testing.T) int {
+			return l.do("POST", "/v2/library/app/blobs/uploads/", "ann", "Passw0rd!", "").StatusCode
+		}, 401, "ann create artifact library/app failed"},
+		{"a deletion by the registry's protocol", func(t *testing.T) int {
+			return l.do("DELETE", "/v2/library/other/manifests/v1", "ann", "Passw0rd!", "").StatusCode
+		}, 401, "ann delete artifact library/other failed"},
+		{"nobody", func(*testing.T) int { return l.do("DELETE", "/api/v2.0/labels/1", "", "", "").StatusCode }, 401, ""},
+		{"what only reads", asAnn("GET", "/api/v2.0/configurations", ""), 403, ""},
+	}
+	for _, tt := range tests {
+		before := len(l.audit("admin", adminPassword, "/api/v2.0/auditlog-exts?q=operation_result%3Dfalse"))
+		if status := tt.do(t); status != tt.status {
+			t.Errorf("%s: answered with %d, want %d", tt.name, status, tt.status)
+		}
+		if tt.want != "" {
+			l.auditHas(tt.want)
+		} else if got := l.audit("admin", adminPassword, "/api/v2.0/auditlog-exts?q=operation_result%3Dfalse"); len(got) != before {
+			t.Errorf("%s: recorded %v", tt.name, got[before:])
+		}
+	}
+	// It is the project's too.
+	if got := l.audit("admin", adminPassword, "/api/v2.0/projects/library/auditlog-exts"); !slices.Contains(got, "ann create artifact library/app failed") {
+		t.Errorf("of the project: %v", got)
+	}
+}
+
+func TestTheAuditLogHasWrongPasswordsWhereverTheyAreTried(t *testing.T) {
+	t.Parallel()
+	l := start(t)
+	for user, path := range map[string]string{"one": "/v2/", "two": "/api/v2.0/projects", "three": "/service/token?service=harbor-registry", "four": "/v2/library/app/manifests/v1"} {
+		l.do("GET", path, user, "wrong", "")
+		l.auditHas(user + " login user " + user + " failed")
+	}
+	a := l.admin("GET", "/api/v2.0/auditlog-exts?q=username%3Done", "")
+	if !strings.Contains(a.body, `"operation_description":"login from 127.0.0.1"`) {
+		t.Errorf("%s", a.body)
+	}
+	// A right one is no login of its own: clients send it with every request.
+	l.do("GET", "/v2/", "admin", adminPassword, "")
+	if got := l.audit("admin", adminPassword, "/api/v2.0/auditlog-exts?q=operation_result%3Dtrue"); len(got) != 0 {
+		t.Errorf("%v", got)
+	}
+}
+
 func TestTheAuditLogIsForThoseWhoMayListIt(t *testing.T) {
 	t.Parallel()
 	l := start(t)

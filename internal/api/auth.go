@@ -34,9 +34,12 @@ func (a *api) identify(ctx context.Context, r *request) (account.Principal, erro
 		return account.Anonymous(), nil
 	}
 	p, err := a.o.Accounts.Authenticate(account.WithRemote(ctx, r.remote), name, password)
-	if problem.Is(err, problem.Unauthorized) {
-		a.noteLogin(ctx, name, true)
+	switch {
+	case problem.Is(err, problem.Unauthorized):
+		a.noteLogin(ctx, name, err)
 		return account.Anonymous(), nil
+	case problem.Is(err, problem.TooManyRequest):
+		a.noteLogin(ctx, name, err)
 	}
 	return p, err
 }

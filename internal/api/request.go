@@ -122,35 +122,40 @@ func (a *api) serveOperation(w http.ResponseWriter, r *http.Request, about *requ
 	if note, ok := r.Context().Value(operationKey{}).(*string); ok {
 		*note = operation.id
 	}
-	if err := a.origins.Check(r); err != nil { // a browser, sent here by a page of another site
-		a.fail(w, r, problem.Wrap(problem.Forbidden, err, "refused"))
+	values := pathValues(pattern, r.URL.EscapedPath())
+	clean, body, err := a.admit(w, r, pattern, values)
+	if err != nil {
+		a.refuse(w, r, values, err)
 		return
+	}
+	a.serveAudited(w, clean, values, body)
+}
+
+// admit checks a request before its handler gets it. It returns the request as the generated
+// code understands it, and its body.
+func (a *api) admit(w http.ResponseWriter, r *http.Request, pattern string, values map[string]string) (clean *http.Request, body []byte, err error) {
+	about := requestOf(r.Context())
+	if err := a.origins.Check(r); err != nil { // a browser, sent here by a page of another site
+		return nil, nil, problem.Wrap(problem.Forbidden, err, "refused")
 	}
 	if err := a.resume(w, r, about); err != nil {
-		a.fail(w, r, err)
-		return
+		return nil, nil, err
 	}
 	if err := a.refuseWhatIsElsewhere(pattern); err != nil {
-		a.fail(w, r, err)
-		return
+		return nil, nil, err
 	}
-	if err := a.refuseWhenReadOnly(r.Method, operation.id); err != nil {
-		a.fail(w, r, err)
-		return
+	if err := a.refuseWhenReadOnly(r.Method, about.operation.id); err != nil {
+		return nil, nil, err
 	}
-	clean, err := operation.validate(r, pathValues(pattern, r.URL.EscapedPath()))
-	if err != nil {
-		a.fail(w, r, err)
-		return
+	if clean, err = about.operation.validate(r, values); err != nil {
+		return nil, nil, err
 	}
-	var body []byte
-	if operation.body != "" {
+	if about.operation.body != "" {
 		if body, err = readBody(w, clean); err != nil {
-			a.fail(w, r, err)
-			return
+			return nil, nil, err
 		}
 	}
-	a.serveAudited(w, clean, pathValues(pattern, r.URL.EscapedPath()), body)
+	return clean, body, nil
 }
 
 // readBody reads the whole body, so that one that is too large is refused before

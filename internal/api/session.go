@@ -56,7 +56,7 @@ func (a *api) serveLogin(w http.ResponseWriter, r *http.Request, about *request)
 	if err == nil {
 		text, err = a.o.Accounts.OpenSession(ctx, p)
 	}
-	a.noteLogin(ctx, name, err != nil)
+	a.noteLogin(ctx, name, err)
 	if problem.Is(err, problem.Unauthorized) {
 		w.WriteHeader(http.StatusUnauthorized) // without words, as Harbor
 		return
@@ -93,21 +93,23 @@ func (a *api) resume(w http.ResponseWriter, r *http.Request, about *request) err
 		return nil
 	}
 	seed := a.offerToken(w, r, about)
+	var refused error
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 	default:
-		if err := checkToken(r, seed); err != nil {
-			return err
-		}
+		refused = checkToken(r, seed)
 	}
 	s, err := a.o.Accounts.ResumeSession(r.Context(), cookie.Value)
 	if problem.Is(err, problem.Unauthorized) {
-		return nil // nobody has logged in
+		return refused // nobody has logged in
 	}
 	if err != nil {
 		return err
 	}
-	about.principal = &s.Principal
+	about.principal = &s.Principal // also where it is refused: the audit log says whose browser it was
+	if refused != nil {
+		return refused
+	}
 	// A browser's EventSource sends no headers of ours.
 	stream := r.Header.Get("Accept") == "text/event-stream"
 	if !s.Due() || stream || r.Header.Get(backgroundHeader) != "" {

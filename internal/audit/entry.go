@@ -4,6 +4,8 @@
 // the log has what was done and nothing else. What changes nothing (pulls, logins) is
 // noted (Note) and written with others a moment later: it waits for no log, and does not
 // fail when the log does; a process that is killed may lose the notes of its last second.
+// What fails again and again is counted (WriteFailed, NoteFailedLogin): nobody fills the
+// log by failing.
 //
 // An entry is for good: nothing here changes one, and only the time that the settings
 // say removes it.
@@ -14,7 +16,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/lighterage/lighterage/internal/store"
 )
@@ -60,13 +61,14 @@ func insert(ctx context.Context, tx *store.Tx, entries []Entry) error {
 
 // text is what a database takes of what a client sent.
 func text(s string) string {
-	s = strings.ReplaceAll(strings.ToValidUTF8(s, "�"), "\x00", "�")
-	if len(s) <= maxText {
+	return clipped(strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD"), maxText)
+}
+
+// clipped is a text of so many bytes at most.
+func clipped(s string, most int) string {
+	if len(s) <= most {
 		return s
 	}
-	s = s[:maxText-len(tooLong)]
-	for !utf8.ValidString(s) {
-		s = s[:len(s)-1]
-	}
+	s = strings.ToValidUTF8(s[:most-len(tooLong)], "") // the last letter may have been cut
 	return s + tooLong
 }

@@ -60,3 +60,6 @@ func (k Kind) Type() string {
 	_, resource, _ := strings.Cut(string(k), "_")
 	return resource
 }
+
+// words are the kind as descriptions of entries begin.
+func (k Kind) words() string { return strings.ReplaceAll(string(k), "_", " ") }

@@ -36,6 +36,8 @@ type Log struct {
 	now func() time.Time
 	log *slog.Logger
 
+	logins, failures *repeats
+
 	mu       sync.Mutex
 	notes    []Entry
 	lost     int64
@@ -49,7 +51,7 @@ func New(db *store.DB, log *slog.Logger) *Log {
 	if log == nil {
 		log = slog.Default()
 	}
-	return &Log{db: db, now: time.Now, log: log}
+	return &Log{db: db, now: time.Now, log: log, logins: newRepeats(mostLogins), failures: newRepeats(mostFailures)}
 }
 
 // Add records an entry in tx.
@@ -73,14 +75,16 @@ func (l *Log) Note(ctx context.Context, e Entry) {
 	if l == nil || !l.wanted(ctx, e) {
 		return
 	}
-	e = l.timed(e)
+	l.keep([]Entry{l.timed(e)})
+}
+
+// keep has entries written with the next notes, as many as there is room for.
+func (l *Log) keep(entries []Entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.notes) >= mostNotes {
-		l.lost++
-		return
-	}
-	l.notes = append(l.notes, e)
+	room := min(mostNotes-len(l.notes), len(entries))
+	l.notes = append(l.notes, entries[:room]...)
+	l.lost += int64(len(entries) - room)
 }
 
 func (l *Log) timed(e Entry) Entry {
@@ -138,14 +142,23 @@ func (l *Log) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastFlush)
 			defer cancel()
+			l.keepRepeats(true)
 			return l.Flush(end)
 		case <-flush.C:
+			l.keepRepeats(false)
 			if err := l.Flush(ctx); err != nil && ctx.Err() == nil {
 				l.log.ErrorContext(ctx, "the audit log could not be written, it is tried again", "error", err)
 			}
 		case <-purge.C:
 			l.tidy(ctx)
 		}
+	}
+}
+
+// keepRepeats has what was counted written, when its time is over or the process is.
+func (l *Log) keepRepeats(all bool) {
+	for _, r := range []*repeats{l.logins, l.failures} {
+		l.keep(r.over(l.now(), all))
 	}
 }
 

@@ -260,7 +260,7 @@ func (s *server) openEmbedded(ctx context.Context, c Config, box *secret.Box, in
 	}
 	err = trusting(files.place, func() (err error) {
 		s.home, err = embedded.New(ctx, embedded.Options{
-			Storage: storage, Index: index, Access: accounts, ReadOnly: settings.ReadOnly, HTTPSecret: uploadKey,
+			Storage: storage, Index: index, Access: auditedAccess{accounts, s.audit}, ReadOnly: settings.ReadOnly, HTTPSecret: uploadKey,
 			TokenRealm: c.tokenRealm(), Log: c.Log, Frozen: files.where.Frozen,
 		})
 		return err
