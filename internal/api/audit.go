@@ -208,11 +208,14 @@ func (a *api) auditedProject(ctx context.Context, tag string, values map[string]
 		return name
 	}
 	if nameOrID := values["project_name_or_id"]; nameOrID != "" {
-		project, err := a.o.Accounts.GetProject(ctx, nameOrID, nil)
+		project, err := a.o.Accounts.GetProject(ctx, nameOrID, requestOf(ctx).isName)
 		if err != nil {
 			return nameOrID
 		}
 		return project.Name
+	}
+	if tag == "project" {
+		return textOf(sent, "project_name")
 	}
 	if tag == "robot" && textOf(sent, "level") == string(account.LevelProject) {
 		if permissions, ok := sent["permissions"].([]any); ok && len(permissions) > 0 {
@@ -284,7 +287,7 @@ func (a *api) auditedAccount(ctx context.Context, p account.Principal, values ma
 	id := func(key string) int64 { n, _ := strconv.ParseInt(values[key], 10, 64); return n }
 	switch {
 	case values["mid"] != "":
-		m, err := a.o.Accounts.GetMember(ctx, p, values["project_name_or_id"], nil, id("mid"))
+		m, err := a.o.Accounts.GetMember(ctx, p, values["project_name_or_id"], requestOf(ctx).isName, id("mid"))
 		return m.Username, err
 	case values["user_id"] != "":
 		u, err := a.o.Accounts.GetUser(ctx, p, id("user_id"))

@@ -30,6 +30,7 @@ type request struct {
 	authorization string
 	principal     *account.Principal // whose session it is part of; nil: of none
 	operation     operation
+	isName        *bool // what X-Is-Resource-Name says
 
 	asked  bool // who makes it has been found out
 	who    account.Principal
@@ -119,6 +120,10 @@ func (a *api) serveOperation(w http.ResponseWriter, r *http.Request, about *requ
 		return
 	}
 	about.operation = operation
+	if says := r.Header.Values("X-Is-Resource-Name"); len(says) > 0 {
+		isName := isTrue(says[len(says)-1])
+		about.isName = &isName
+	}
 	if note, ok := r.Context().Value(operationKey{}).(*string); ok {
 		*note = operation.id
 	}
