@@ -14,6 +14,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,7 +41,7 @@ const (
 )
 
 // insert writes entries.
-func insert(ctx context.Context, tx *store.Tx, entries []Entry) error {
+func (l *Log) insert(ctx context.Context, tx *store.Tx, entries []Entry) error {
 	for start := 0; start < len(entries); start += atOnce {
 		var rows []string
 		var args []any
@@ -55,6 +56,9 @@ func insert(ctx context.Context, tx *store.Tx, entries []Entry) error {
 		if err != nil {
 			return fmt.Errorf("write the audit log: %w", err)
 		}
+	}
+	if slices.ContainsFunc(entries, func(e Entry) bool { return l.now().Sub(e.Time) >= lateAfter }) {
+		return recount(ctx, tx)
 	}
 	return nil
 }

@@ -37,6 +37,7 @@ type Log struct {
 	log *slog.Logger
 
 	logins, failures *repeats
+	counts           *counts
 
 	mu       sync.Mutex
 	notes    []Entry
@@ -51,7 +52,7 @@ func New(db *store.DB, log *slog.Logger) *Log {
 	if log == nil {
 		log = slog.Default()
 	}
-	return &Log{db: db, now: time.Now, log: log, logins: newRepeats(mostLogins), failures: newRepeats(mostFailures)}
+	return &Log{db: db, now: time.Now, log: log, logins: newRepeats(mostLogins), failures: newRepeats(mostFailures), counts: newCounts()}
 }
 
 // Add records an entry in tx.
@@ -59,7 +60,7 @@ func (l *Log) Add(ctx context.Context, tx *store.Tx, e Entry) error {
 	if l == nil || !l.wanted(ctx, e) {
 		return nil
 	}
-	return insert(ctx, tx, []Entry{l.timed(e)})
+	return l.insert(ctx, tx, []Entry{l.timed(e)})
 }
 
 // Write records an entry at once.
@@ -67,7 +68,7 @@ func (l *Log) Write(ctx context.Context, e Entry) error {
 	if l == nil || !l.wanted(ctx, e) {
 		return nil
 	}
-	return l.db.InTx(ctx, func(tx *store.Tx) error { return insert(ctx, tx, []Entry{l.timed(e)}) })
+	return l.db.InTx(ctx, func(tx *store.Tx) error { return l.insert(ctx, tx, []Entry{l.timed(e)}) })
 }
 
 // Note records an entry some time later. It never waits.
@@ -184,7 +185,7 @@ func (l *Log) Flush(ctx context.Context) error {
 	if len(notes) == 0 {
 		return nil
 	}
-	err := l.db.InTx(ctx, func(tx *store.Tx) error { return insert(ctx, tx, notes) })
+	err := l.db.InTx(ctx, func(tx *store.Tx) error { return l.insert(ctx, tx, notes) })
 	if err != nil {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -217,8 +218,10 @@ func (l *Log) Purge(ctx context.Context) (removed int64, err error) {
 			if err != nil {
 				return err
 			}
-			n, err = result.RowsAffected()
-			return err
+			if n, err = result.RowsAffected(); err != nil || n == 0 {
+				return err
+			}
+			return recount(ctx, tx)
 		})
 		if err != nil {
 			return removed, fmt.Errorf("purge the audit log: %w", err)
