@@ -288,3 +288,25 @@ func TestTheTypesOfEntriesAreListed(t *testing.T) {
 		}
 	}
 }
+
+func TestTheAuditLogSaysWhatIsRecordedAndForHowLong(t *testing.T) {
+	t.Parallel()
+	l := start(t)
+	l.must(http.StatusCreated, "POST", "/api/v2.0/users", `{"username":"ann","email":"ann@example.com","realname":"Ann","password":"Passw0rd!"}`)
+	for _, tt := range []struct{ change, want string }{
+		{`{}`, `{"disabled_event_types":[],"recorded":true,"retention_days":90}`},
+		{`{"audit_log_retention_days":7,"disabled_audit_log_event_types":"pull_artifact, nonsense"}`, `{"disabled_event_types":["pull_artifact"],"recorded":true,"retention_days":7}`},
+		{`{"audit_log_retention_days":0,"disabled_audit_log_event_types":"","skip_audit_log_database":true}`, `{"disabled_event_types":[],"recorded":false,"retention_days":0}`},
+	} {
+		l.must(http.StatusOK, "PUT", "/api/v2.0/configurations", tt.change)
+		if a := l.do("GET", "/api/v2.0/auditlog-exts/recording", "ann", "Passw0rd!", ""); strings.TrimSpace(a.body) != tt.want {
+			t.Errorf("with %s: %s %s", tt.change, a.Status, a.body)
+		}
+	}
+	if a := l.admin("PUT", "/api/v2.0/configurations", `{"audit_log_retention_days":-1}`); a.StatusCode != http.StatusBadRequest || !strings.Contains(a.body, "for ever") {
+		t.Errorf("%s %s", a.Status, a.body)
+	}
+	if a := l.do("GET", "/api/v2.0/auditlog-exts/recording", "", "", ""); a.StatusCode != http.StatusUnauthorized {
+		t.Errorf("anonymous: %s", a.Status)
+	}
+}

@@ -29,11 +29,23 @@ func (a *api) ListAuditLogExts(ctx context.Context, r gen.ListAuditLogExtsReques
 	if err != nil {
 		return nil, err
 	}
-	entries, query, total, err := a.listAudit(ctx, s, r.Params.Q, r.Params.Sort, r.Params.Page, r.Params.PageSize)
+	query, err := listQuery(r.Params.Q, r.Params.Sort, r.Params.Page, r.Params.PageSize)
 	if err != nil {
 		return nil, err
 	}
-	return gen.ListAuditLogExts200JSONResponse{Body: wireEntries(entries), Headers: gen.ListAuditLogExts200ResponseHeaders(paging(ctx, total, query))}, nil
+	mark, err := a.o.Audit.Mark(ctx, s, query) // first: what comes afterwards may be in the list, and is not missed
+	if err != nil {
+		return nil, err
+	}
+	entries, total, err := a.o.Audit.List(ctx, s, query)
+	if err != nil {
+		return nil, err
+	}
+	headers := paging(ctx, total, query)
+	return gen.ListAuditLogExts200JSONResponse{
+		Body:    wireEntries(entries),
+		Headers: gen.ListAuditLogExts200ResponseHeaders{Link: headers.Link, XTotalCount: headers.XTotalCount, XLighterageMark: mark.String()},
+	}, nil
 }
 
 func (a *api) GetLogs(ctx context.Context, r gen.GetLogsRequestObject) (gen.GetLogsResponseObject, error) {
@@ -68,6 +80,21 @@ func (a *api) ListAuditLogEventTypes(ctx context.Context, _ gen.ListAuditLogEven
 	body := gen.ListAuditLogEventTypes200JSONResponse{}
 	for _, kind := range audit.Kinds() {
 		body = append(body, gen.AuditLogEventType{EventType: string(kind)})
+	}
+	return body, nil
+}
+
+func (a *api) GetAuditLogRecording(ctx context.Context, _ gen.GetAuditLogRecordingRequestObject) (gen.GetAuditLogRecordingResponseObject, error) {
+	if _, err := a.authenticated(ctx); err != nil {
+		return nil, err
+	}
+	r, err := a.o.Audit.Recording(ctx)
+	if err != nil {
+		return nil, err
+	}
+	body := gen.GetAuditLogRecording200JSONResponse{Recorded: !r.Off, RetentionDays: r.Days, DisabledEventTypes: []string{}}
+	for _, kind := range r.Without {
+		body.DisabledEventTypes = append(body.DisabledEventTypes, string(kind))
 	}
 	return body, nil
 }

@@ -179,7 +179,11 @@ func checkItem(name string, value any) error {
 		if prefix == "" || len(prefix) > 64 || strings.ContainsAny(prefix, ":/ \t\n") {
 			return problem.New(problem.BadRequest, "invalid %s: it must have 1 to 64 characters, without blanks, colons and slashes", name)
 		}
-	case "token_expiration", "session_timeout", "robot_token_duration", audit.RetentionSetting:
+	case audit.RetentionSetting:
+		if n, _ := value.(int64); n < 0 || n > 1_000_000 {
+			return problem.New(problem.BadRequest, "invalid %s: %v, it must be at most 1000000, or 0 to keep entries for ever", name, value)
+		}
+	case "token_expiration", "session_timeout", "robot_token_duration":
 		if n, _ := value.(int64); n < 1 || n > 1_000_000 {
 			return problem.New(problem.BadRequest, "invalid %s: %v, it must be at least 1 and at most 1000000", name, value)
 		}

@@ -198,13 +198,13 @@ func TestEveryOperationWantsRights(t *testing.T) {
 	}
 	self := []string{ // to everybody who has logged in
 		"headProject", "getStatistic", "searchUsers", "getCurrentUserInfo", "getCurrentUserPermissions", "listLabels", "getLabelByID", "createProject",
-		"listAuditLogs", "listAuditLogExts", "listAuditLogEventTypes",
+		"listAuditLogs", "listAuditLogExts", "listAuditLogEventTypes", "getAuditLogRecording",
 	}
 	others := map[string]int{ // whose rights depend on what is asked for: there is no such thing, or it is no good
 		"updateLabel": 404, "deleteLabel": 404, "createLabel": 400, "getRobotByID": 404, "updateRobot": 404, "refreshSec": 404, "deleteRobot": 404, "createRobot": 400,
 	}
 	for _, o := range operationsOfSpec(t) {
-		if slices.Contains(open, o.id) || o.id == "watchProject" { // its answer does not end, and library is public
+		if slices.Contains(open, o.id) || o.id == "watchProject" || o.id == "watchAuditLog" { // their answers do not end, and library is public
 			continue
 		}
 		if got := l.do(o.method, o.path, "", "", o.body); got.StatusCode != http.StatusUnauthorized {
@@ -242,7 +242,7 @@ func TestReadOnlyModeRefusesEveryChange(t *testing.T) {
 		if strings.HasPrefix(o.path, "/api/v2.0/storage") && o.method != "GET" { // a migration is what it may be read-only for
 			allowed = append(allowed, o.id)
 		}
-		if o.id == "watchReplication" || o.id == "watchStorage" || o.id == "watchStorageFsck" || o.id == "watchProject" { // change nothing, and their answers do not end
+		if o.id == "watchReplication" || o.id == "watchStorage" || o.id == "watchStorageFsck" || o.id == "watchProject" || o.id == "watchAuditLog" { // change nothing, and their answers do not end
 			continue
 		}
 		got := l.admin(o.method, o.path, o.body)

@@ -18,7 +18,7 @@ const (
 	DisabledSetting  = "disabled_audit_log_event_types" // kinds, separated by commas
 	RetentionSetting = "audit_log_retention_days"
 
-	DefaultRetention = 90 // days
+	DefaultRetention = 90 // days; 0: for ever
 )
 
 const (
@@ -113,23 +113,31 @@ func (l *Log) wanted(ctx context.Context, e Entry) bool {
 }
 
 func (l *Log) readSettings(ctx context.Context) {
-	skip, _, err := l.db.Setting(ctx, SkipSetting)
+	skip, disabled, err := l.settings(ctx)
 	if err != nil {
 		return
-	}
-	disabled, _, err := l.db.Setting(ctx, DisabledSetting)
-	if err != nil {
-		return
-	}
-	var kinds []Kind
-	for kind := range strings.SplitSeq(disabled, ",") {
-		if kind = strings.TrimSpace(kind); kind != "" {
-			kinds = append(kinds, Kind(kind))
-		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.skip, l.disabled = skip == "true", kinds
+	l.skip, l.disabled = skip, disabled
+}
+
+// settings are what the database says: whether nothing is recorded, and what is not.
+func (l *Log) settings(ctx context.Context) (skip bool, disabled []Kind, err error) {
+	said, _, err := l.db.Setting(ctx, SkipSetting)
+	if err != nil {
+		return false, nil, err
+	}
+	list, _, err := l.db.Setting(ctx, DisabledSetting)
+	if err != nil {
+		return false, nil, err
+	}
+	for kind := range strings.SplitSeq(list, ",") {
+		if kind = strings.TrimSpace(kind); kind != "" {
+			disabled = append(disabled, Kind(kind))
+		}
+	}
+	return said == "true", disabled, nil
 }
 
 // Run writes notes and removes what is too old, until ctx ends; then it writes what is left.
@@ -198,17 +206,11 @@ func (l *Log) Flush(ctx context.Context) error {
 
 // Purge removes the entries that are older than the settings say, and returns how many.
 func (l *Log) Purge(ctx context.Context) (removed int64, err error) {
-	value, found, err := l.db.Setting(ctx, RetentionSetting)
-	if err != nil {
+	days, err := l.retention(ctx)
+	if err != nil || days == 0 {
 		return 0, err
 	}
-	days := DefaultRetention
-	if found {
-		if _, err := fmt.Sscan(value, &days); err != nil || days < 1 {
-			return 0, fmt.Errorf("purge the audit log: %s is %q, not a number of days", RetentionSetting, value)
-		}
-	}
-	before := store.Millis(l.now().AddDate(0, 0, -days))
+	before := store.Millis(l.now().AddDate(0, 0, -int(days)))
 	for {
 		var n int64
 		// A little at a time: pushes wait for a writer of SQLite.

@@ -125,6 +125,19 @@ type ClientInterface interface {
 	// Every type of entry that is recorded. Each can be turned off by disabled_audit_log_event_types.
 	ListAuditLogEventTypes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetAuditLogRecording performs a GET /auditlog-exts/recording (the `GetAuditLogRecording` operationId) request.
+	//
+	// What is recorded, and for how long, as the configuration has it.
+	GetAuditLogRecording(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WatchAuditLog performs a GET /auditlog-exts/watch (the `WatchAuditLog` operationId) request.
+	//
+	// Server-sent events about what comes to the audit log after a list was read, until the client goes away; after some
+	// minutes the stream ends and the client is expected to come again, as browsers do by themselves. "entries" says how
+	// many there are now that the list would have and has not, as {"new": 3}, at the beginning and whenever the number changes. It
+	// does not count beyond a thousand.
+	WatchAuditLog(ctx context.Context, params *WatchAuditLogParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetConfigurations performs a GET /configurations (the `GetConfigurations` operationId) request.
 	GetConfigurations(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -882,6 +895,39 @@ func (c *Client) ListAuditLogExts(ctx context.Context, params *ListAuditLogExtsP
 // Every type of entry that is recorded. Each can be turned off by disabled_audit_log_event_types.
 func (c *Client) ListAuditLogEventTypes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListAuditLogEventTypesRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAuditLogRecording performs a GET /auditlog-exts/recording (the `GetAuditLogRecording` operationId) request.
+//
+// What is recorded, and for how long, as the configuration has it.
+func (c *Client) GetAuditLogRecording(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAuditLogRecordingRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WatchAuditLog performs a GET /auditlog-exts/watch (the `WatchAuditLog` operationId) request.
+//
+// Server-sent events about what comes to the audit log after a list was read, until the client goes away; after some
+// minutes the stream ends and the client is expected to come again, as browsers do by themselves. "entries" says how
+// many there are now that the list would have and has not, as {"new": 3}, at the beginning and whenever the number changes. It
+// does not count beyond a thousand.
+func (c *Client) WatchAuditLog(ctx context.Context, params *WatchAuditLogParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWatchAuditLogRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3429,6 +3475,91 @@ func NewListAuditLogEventTypesRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetAuditLogRecordingRequest constructs an http.Request for the GetAuditLogRecording method
+func NewGetAuditLogRecordingRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auditlog-exts/recording")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewWatchAuditLogRequest constructs an http.Request for the WatchAuditLog method
+func NewWatchAuditLogRequest(server string, params *WatchAuditLogParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auditlog-exts/watch")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "q", params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -10085,6 +10216,23 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	ListAuditLogEventTypesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListAuditLogEventTypesResponse, error)
 
+	// GetAuditLogRecordingWithResponse performs a GET /auditlog-exts/recording (the `GetAuditLogRecording` operationId) request.
+	//
+	// What is recorded, and for how long, as the configuration has it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	GetAuditLogRecordingWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetAuditLogRecordingResponse, error)
+
+	// WatchAuditLogWithResponse performs a GET /auditlog-exts/watch (the `WatchAuditLog` operationId) request.
+	//
+	// Server-sent events about what comes to the audit log after a list was read, until the client goes away; after some
+	// minutes the stream ends and the client is expected to come again, as browsers do by themselves. "entries" says how
+	// many there are now that the list would have and has not, as {"new": 3}, at the beginning and whenever the number changes. It
+	// does not count beyond a thousand.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	WatchAuditLogWithResponse(ctx context.Context, params *WatchAuditLogParams, reqEditors ...RequestEditorFn) (*WatchAuditLogResponse, error)
+
 	// GetConfigurationsWithResponse performs a GET /configurations (the `GetConfigurations` operationId) request.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -11135,8 +11283,9 @@ func (r ListAuditLogsResponse) ContentType() string {
 
 // ListAuditLogExtsResponse200Headers the declared response headers of an HTTP 200 response for ListAuditLogExts
 type ListAuditLogExtsResponse200Headers struct {
-	Link        *string
-	XTotalCount int64
+	Link            *string
+	XLighterageMark string
+	XTotalCount     int64
 }
 
 type ListAuditLogExtsResponse struct {
@@ -11201,6 +11350,70 @@ func (r ListAuditLogEventTypesResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListAuditLogEventTypesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetAuditLogRecordingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditLogRecording
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAuditLogRecordingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAuditLogRecordingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAuditLogRecordingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type WatchAuditLogResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r WatchAuditLogResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WatchAuditLogResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WatchAuditLogResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -15580,6 +15793,35 @@ func (c *ClientWithResponses) ListAuditLogEventTypesWithResponse(ctx context.Con
 	return ParseListAuditLogEventTypesResponse(rsp)
 }
 
+// GetAuditLogRecordingWithResponse performs a GET /auditlog-exts/recording (the `GetAuditLogRecording` operationId) request.
+//
+// What is recorded, and for how long, as the configuration has it.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) GetAuditLogRecordingWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetAuditLogRecordingResponse, error) {
+	rsp, err := c.GetAuditLogRecording(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAuditLogRecordingResponse(rsp)
+}
+
+// WatchAuditLogWithResponse performs a GET /auditlog-exts/watch (the `WatchAuditLog` operationId) request.
+//
+// Server-sent events about what comes to the audit log after a list was read, until the client goes away; after some
+// minutes the stream ends and the client is expected to come again, as browsers do by themselves. "entries" says how
+// many there are now that the list would have and has not, as {"new": 3}, at the beginning and whenever the number changes. It
+// does not count beyond a thousand.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) WatchAuditLogWithResponse(ctx context.Context, params *WatchAuditLogParams, reqEditors ...RequestEditorFn) (*WatchAuditLogResponse, error) {
+	rsp, err := c.WatchAuditLog(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWatchAuditLogResponse(rsp)
+}
+
 // GetConfigurationsWithResponse performs a GET /configurations (the `GetConfigurations` operationId) request.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -17617,6 +17859,13 @@ func ParseListAuditLogExtsResponse(rsp *http.Response) (*ListAuditLogExtsRespons
 			}
 			headers.Link = &value
 		}
+		if values := rsp.Header.Values("X-Lighterage-Mark"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Lighterage-Mark", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XLighterageMark = value
+		}
 		if values := rsp.Header.Values("X-Total-Count"); len(values) > 0 {
 			var value int64
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Total-Count", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
@@ -17651,6 +17900,65 @@ func ParseListAuditLogEventTypesResponse(rsp *http.Response) (*ListAuditLogEvent
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetAuditLogRecordingResponse parses an HTTP response from a GetAuditLogRecordingWithResponse call
+func ParseGetAuditLogRecordingResponse(rsp *http.Response) (*GetAuditLogRecordingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAuditLogRecordingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditLogRecording
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseWatchAuditLogResponse parses an HTTP response from a WatchAuditLogWithResponse call
+func ParseWatchAuditLogResponse(rsp *http.Response) (*WatchAuditLogResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WatchAuditLogResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Errors
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {

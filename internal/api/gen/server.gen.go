@@ -168,6 +168,18 @@ type AuditLogExt struct {
 	Username     string `json:"username,omitempty"`
 }
 
+// AuditLogRecording defines model for AuditLogRecording.
+type AuditLogRecording struct {
+	// DisabledEventTypes What is not recorded
+	DisabledEventTypes []string `json:"disabled_event_types"`
+
+	// Recorded false: nothing is (skip_audit_log_database)
+	Recorded bool `json:"recorded"`
+
+	// RetentionDays After how many days entries are removed; 0: never
+	RetentionDays int64 `json:"retention_days"`
+}
+
 // BuildStep defines model for BuildStep.
 type BuildStep struct {
 	Author     string  `json:"author,omitempty"`
@@ -1971,6 +1983,15 @@ type ListAuditLogExtsParams struct {
 	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
 }
 
+// WatchAuditLogParams defines parameters for WatchAuditLog.
+type WatchAuditLogParams struct {
+	// Q k=v, k=~v, k=[min~max], k={a b}, k=(a b), separated by commas
+	Q Query `form:"q,omitempty" json:"q,omitempty"`
+
+	// Since The header X-Lighterage-Mark of the list with the same q. Default: now
+	Since string `form:"since,omitempty" json:"since,omitempty"`
+}
+
 // ListLabelsParams defines parameters for ListLabels.
 type ListLabelsParams struct {
 	// Q k=v, k=~v, k=[min~max], k={a b}, k=(a b), separated by commas
@@ -2583,6 +2604,12 @@ type ServerInterface interface {
 	// (GET /auditlog-exts/events)
 	ListAuditLogEventTypes(w http.ResponseWriter, r *http.Request)
 
+	// (GET /auditlog-exts/recording)
+	GetAuditLogRecording(w http.ResponseWriter, r *http.Request)
+
+	// (GET /auditlog-exts/watch)
+	WatchAuditLog(w http.ResponseWriter, r *http.Request, params WatchAuditLogParams)
+
 	// (GET /configurations)
 	GetConfigurations(w http.ResponseWriter, r *http.Request)
 
@@ -3191,6 +3218,66 @@ func (siw *ServerInterfaceWrapper) ListAuditLogEventTypes(w http.ResponseWriter,
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListAuditLogEventTypes(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetAuditLogRecording operation middleware
+func (siw *ServerInterfaceWrapper) GetAuditLogRecording(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetAuditLogRecording(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// WatchAuditLog operation middleware
+func (siw *ServerInterfaceWrapper) WatchAuditLog(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params WatchAuditLogParams
+
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", r.URL.Query(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "q"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "q", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", r.URL.Query(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "since"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "since", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.WatchAuditLog(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -8512,6 +8599,8 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/audit-logs", wrapper.ListAuditLogs)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/auditlog-exts", wrapper.ListAuditLogExts)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/auditlog-exts/events", wrapper.ListAuditLogEventTypes)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/auditlog-exts/recording", wrapper.GetAuditLogRecording)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/auditlog-exts/watch", wrapper.WatchAuditLog)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/configurations", wrapper.GetConfigurations)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/configurations", wrapper.UpdateConfigurations)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/health", wrapper.GetHealth)
@@ -8820,8 +8909,9 @@ type ListAuditLogExtsResponseObject interface {
 }
 
 type ListAuditLogExts200ResponseHeaders struct {
-	Link        *string
-	XTotalCount int64
+	Link            *string
+	XLighterageMark string
+	XTotalCount     int64
 }
 
 type ListAuditLogExts200JSONResponse struct {
@@ -8839,6 +8929,7 @@ func (response ListAuditLogExts200JSONResponse) VisitListAuditLogExtsResponse(w 
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
 	}
+	w.Header().Set("X-Lighterage-Mark", fmt.Sprint(response.Headers.XLighterageMark))
 	w.Header().Set("X-Total-Count", fmt.Sprint(response.Headers.XTotalCount))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -8889,6 +8980,112 @@ type ListAuditLogEventTypesdefaultJSONResponse struct {
 }
 
 func (response ListAuditLogEventTypesdefaultJSONResponse) VisitListAuditLogEventTypesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAuditLogRecordingRequestObject struct {
+}
+
+type GetAuditLogRecordingResponseObject interface {
+	VisitGetAuditLogRecordingResponse(w http.ResponseWriter) error
+}
+
+type GetAuditLogRecording200JSONResponse AuditLogRecording
+
+func (response GetAuditLogRecording200JSONResponse) VisitGetAuditLogRecordingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAuditLogRecordingdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response GetAuditLogRecordingdefaultJSONResponse) VisitGetAuditLogRecordingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WatchAuditLogRequestObject struct {
+	Params WatchAuditLogParams
+}
+
+type WatchAuditLogResponseObject interface {
+	VisitWatchAuditLogResponse(w http.ResponseWriter) error
+}
+
+type WatchAuditLog200TextEventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response WatchAuditLog200TextEventStreamResponse) VisitWatchAuditLogResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type WatchAuditLogdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response WatchAuditLogdefaultJSONResponse) VisitWatchAuditLogResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -14122,6 +14319,12 @@ type StrictServerInterface interface {
 	// (GET /auditlog-exts/events)
 	ListAuditLogEventTypes(ctx context.Context, request ListAuditLogEventTypesRequestObject) (ListAuditLogEventTypesResponseObject, error)
 
+	// (GET /auditlog-exts/recording)
+	GetAuditLogRecording(ctx context.Context, request GetAuditLogRecordingRequestObject) (GetAuditLogRecordingResponseObject, error)
+
+	// (GET /auditlog-exts/watch)
+	WatchAuditLog(ctx context.Context, request WatchAuditLogRequestObject) (WatchAuditLogResponseObject, error)
+
 	// (GET /configurations)
 	GetConfigurations(ctx context.Context, request GetConfigurationsRequestObject) (GetConfigurationsResponseObject, error)
 
@@ -14687,6 +14890,56 @@ func (sh *strictHandler) ListAuditLogEventTypes(w http.ResponseWriter, r *http.R
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListAuditLogEventTypesResponseObject); ok {
 		if err := validResponse.VisitListAuditLogEventTypesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetAuditLogRecording operation middleware
+func (sh *strictHandler) GetAuditLogRecording(w http.ResponseWriter, r *http.Request) {
+	var request GetAuditLogRecordingRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAuditLogRecording(ctx, request.(GetAuditLogRecordingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAuditLogRecording")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetAuditLogRecordingResponseObject); ok {
+		if err := validResponse.VisitGetAuditLogRecordingResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// WatchAuditLog operation middleware
+func (sh *strictHandler) WatchAuditLog(w http.ResponseWriter, r *http.Request, params WatchAuditLogParams) {
+	var request WatchAuditLogRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.WatchAuditLog(ctx, request.(WatchAuditLogRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WatchAuditLog")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(WatchAuditLogResponseObject); ok {
+		if err := validResponse.VisitWatchAuditLogResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
