@@ -12,7 +12,7 @@ var steps = []step{
 	{"ground", []string{"internal/rule", "internal/layout", "internal/oci", "internal/secret", "internal/pace", "internal/trace", "internal/cloudsign", "internal/chart"}},
 	{"abilities", []string{"internal/store"}},
 	{"abilities", []string{"internal/audit"}},
-	{"abilities", []string{"internal/queue", "internal/registry", "internal/account", "internal/home", "internal/tree"}},
+	{"abilities", []string{"internal/queue", "internal/registry", "internal/account", "internal/home", "internal/tree", "internal/blobcache"}},
 	{"abilities", []string{"internal/home/embedded", "internal/home/harbor", "internal/transfer"}},
 	{"jobs", []string{"internal/replication", "internal/migration", "internal/kube", "internal/notification"}},
 	{"jobs", []string{"internal/migration/cutover", "internal/migration/inspection"}},

@@ -41,7 +41,8 @@ registry is in use, then read-only mode, "copy --final", "check", and the regist
 given the new storage. Going back is "copy" and "check" the other way round.
 
 A server that runs here moves its own storage without a restart: "run" and what
-follows it speak to the server that you are logged in to.
+follows it speak to the server that you are logged in to. With --kubernetes they move a
+Harbor in a cluster.
 
 ` + migrateLocations + `
 
@@ -57,7 +58,7 @@ follows it speak to the server that you are logged in to.
 			}
 		},
 	}
-	cmd.AddCommand(a.migrateDiscoverCommand(), a.migrateManifestsCommand(), a.migrateStageCommand(), a.migrateAssessCommand(), a.migratePreflightCommand(), a.migrateCopyCommand(), a.migrateCheckCommand(), a.migrateFsckCommand())
+	cmd.AddCommand(a.migrateDiscoverCommand(), a.migrateManifestsCommand(), a.migrateStageCommand(), a.migrateAssessCommand(), a.migratePreflightCommand(), a.migrateCopyCommand(), a.migrateCheckCommand(), a.migrateFindCommand(), a.migrateFsckCommand(), a.migrateFlushCommand())
 	cmd.AddCommand(a.migrateServerCommands()...)
 	return a.family(cmd)
 }
