@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,10 +14,9 @@ import (
 // discoverFlags are those of "migrate discover".
 type discoverFlags struct {
 	kubeFlags
-	ask     bool
-	account kube.Account
-	ca      string
-	output  string
+	accountFlags
+	ask    bool
+	output string
 }
 
 func (a *app) migrateDiscoverCommand() *cobra.Command {
@@ -50,13 +48,10 @@ Exit codes:
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.migrateDiscover(cmd.Context(), f) },
 	}
-	f.add(cmd)
+	f.kubeFlags.add(cmd)
 	flags := cmd.Flags()
 	flags.BoolVar(&f.ask, "ask-harbor", false, "ask Harbor itself too")
-	flags.StringVar(&f.account.URL, "harbor-url", "", "`address` of Harbor's API (default its external address)")
-	flags.StringVar(&f.account.User, "harbor-user", "admin", "`name` of an administrator of Harbor")
-	flags.StringVar(&f.ca, "harbor-ca", "", "PEM `file` with the authority of Harbor's certificate")
-	flags.BoolVar(&f.account.Insecure, "harbor-insecure", false, "do not verify Harbor's certificate")
+	f.accountFlags.add(flags)
 	outputFlag(cmd, &f.output, "text", "json")
 	return cmd
 }
@@ -65,12 +60,9 @@ func (a *app) migrateDiscover(ctx context.Context, f discoverFlags) error {
 	if !f.ask && (f.account.URL != "" || f.ca != "" || f.account.Insecure) {
 		return usage("--harbor-url, --harbor-ca and --harbor-insecure go with --ask-harbor")
 	}
-	if f.ca != "" {
-		text, err := os.ReadFile(f.ca)
-		if err != nil {
-			return usage("--harbor-ca: %w", err)
-		}
-		f.account.CA = text
+	account, err := f.accountFlags.read(a.Getenv)
+	if err != nil {
+		return err
 	}
 	c, err := a.connectKube(f.kubeFlags)
 	if err != nil {
@@ -80,12 +72,11 @@ func (a *app) migrateDiscover(ctx context.Context, f discoverFlags) error {
 	if err != nil {
 		return err
 	}
-	f.account.Password = a.Getenv("HARBOR_PASSWORD")
 	for _, r := range found {
 		if !f.ask {
 			break
 		}
-		if err := c.Ask(ctx, r, f.account); err != nil {
+		if err := c.Ask(ctx, r, account); err != nil {
 			return err
 		}
 	}

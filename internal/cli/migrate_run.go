@@ -43,21 +43,30 @@ there; a later migration to it goes on from that.`,
 				r, err := c.CancelStorageMigrationWithResponse(ctx)
 				return answerOf(err, func() (*http.Response, []byte) { return r.HTTPResponse, r.Body })
 			}),
-		a.migrateAskCommand("rollback", "Have a server serve its old storage again",
+		a.onKubernetes(a.migrateAskCommand("rollback", "Have a server serve its old storage again, or a Harbor on Kubernetes",
 			`Have the registry serve the storage that it was moved from. What was pushed and deleted
 since is brought back first, while the registry is in use, and in a read-only window of
-its own. It can be asked for until "migrate finish".`,
+its own. It can be asked for until "migrate finish".
+
+With --kubernetes a Harbor in a cluster gets its volume again, from wherever "migrate run
+--kubernetes" is: where the registry has not been given the bucket, Harbor is opened
+and nothing else was changed; otherwise Harbor is made read-only, what was pushed since
+is brought into the volume and checked, the registry is given the volume, and Harbor is
+opened when its images have been pulled.`,
 			func(ctx context.Context, c *api) (*http.Response, []byte, error) {
 				r, err := c.RollBackStorageMigrationWithResponse(ctx)
 				return answerOf(err, func() (*http.Response, []byte) { return r.HTTPResponse, r.Body })
-			}),
-		a.migrateAskCommand("finish", "End a server's migration for good",
+			}), (*moveFlags).addMove, a.moveBack),
+		a.onKubernetes(a.migrateAskCommand("finish", "End the migration of a server, or of a Harbor on Kubernetes, for good",
 			`End a migration after the registry serves the destination. It cannot be rolled back any
-more. The old storage is not touched; it may be deleted by hand.`,
+more. The old storage is not touched; it may be deleted by hand. With --kubernetes the
+Jobs and the state of a Harbor's move are deleted, when it has ended.`,
 			func(ctx context.Context, c *api) (*http.Response, []byte, error) {
 				r, err := c.FinishStorageMigrationWithResponse(ctx)
 				return answerOf(err, func() (*http.Response, []byte) { return r.HTTPResponse, r.Body })
-			}),
+			}), (*moveFlags).addBase, func(ctx context.Context, k *moveFlags, _ bool, output string) error {
+			return a.moveFinish(ctx, k, output)
+		}),
 	}
 }
 
@@ -82,9 +91,10 @@ type migrateRunFlags struct {
 func (a *app) migrateRunCommand() *cobra.Command {
 	var s serverFlags
 	var f migrateRunFlags
+	var k moveFlags
 	cmd := &cobra.Command{
 		Use:   "run DST",
-		Short: "Have a running server move its own storage to S3",
+		Short: "Have a server move its own storage to S3, or move a Harbor on Kubernetes",
 		Long: `Have a server move the content of its embedded registry to S3 while it serves, without a
 restart. It copies, looks again for what is new until that takes less than --window,
 checks everything, and waits for "migrate cutover", or goes on by itself with
@@ -98,14 +108,38 @@ here; the server keeps them sealed. The option ca names a file on this machine.
 The command follows it until it waits for you, has ended or has stopped; an interrupt
 ends the following, not the migration. "migrate status" shows how it is.
 
+With --kubernetes no server is meant but a Harbor in a cluster, and this command moves
+it from its volume to the bucket: it brings the images there while Harbor is in use
+(as "stage" does), pauses garbage collection, retention and replication, makes Harbor
+read-only, copies and checks what is new, changes where the registry keeps its images
+(in the Harbor resource of the Alauda operator, in the Helm release, or with --adopt by
+somebody else), waits until registry and core have been replaced, empties the
+registry's cache, pulls images and hashes them, opens Harbor, pushes an image and finds
+it in the bucket, and resumes what was paused. Where it fails or is interrupted before
+the registry is given the bucket, Harbor is as it was; later the same command, from any
+machine, goes on, or "migrate rollback --kubernetes" goes back. Its state is in the
+cluster. The password of Harbor's administrator comes from HARBOR_PASSWORD, or from the
+Secret that the chart has it in; the keys of the bucket as for "stage".
+
 ` + exitCodes,
 		Example: `  lighterage migrate run 's3://images/harbor?endpoint=http://minio:9000'
   lighterage migrate cutover
   lighterage migrate status
   lighterage migrate rollback     # if something is not right
-  lighterage migrate finish       # when all is well`,
+  lighterage migrate finish       # when all is well
+  lighterage migrate run 's3://harbor?endpoint=http://minio.storage:9000' --kubernetes \
+    --namespace harbor --image registry.example.com/tools/lighterage:1.0 --report moved.md`,
 		Args: takes("DST"),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.migrateRun(cmd.Context(), &s, args[0], f) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := k.check(cmd, "bandwidth"); err != nil {
+				return err
+			}
+			if k.kubernetes {
+				k.bandwidth = f.bandwidth
+				return a.moveRun(cmd.Context(), args[0], &k, f.quiet, f.output)
+			}
+			return a.migrateRun(cmd.Context(), &s, args[0], f)
+		},
 	}
 	s.add(cmd)
 	flags := cmd.Flags()
@@ -118,6 +152,7 @@ ends the following, not the migration. "migrate status" shows how it is.
 	flags.StringVar(&f.provider, "provider", "", "name of the kind of store that is shown: Minio, Ceph, AWS or another")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress")
 	outputFlag(cmd, &f.output, "text", "json")
+	k.addRun(cmd)
 	return cmd
 }
 
@@ -189,14 +224,16 @@ func (a *app) migrateStatusCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show how a server's migration is",
+		Short: "Show how a server's migration is, or that of a Harbor on Kubernetes",
 		Long: `Show how the migration of a server's storage is: its phase, what was copied and proven,
-how long the registry was read-only, and what to do next.
+how long the registry was read-only, and what to do next. With --kubernetes that of a
+Harbor in a cluster, from the state that is kept there; Harbor itself is not asked.
 
 ` + exitCodes,
 		Example: `  lighterage migrate status
   lighterage migrate status --follow
-  lighterage migrate status --output json`,
+  lighterage migrate status --output json
+  lighterage migrate status --kubernetes --namespace harbor`,
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.connect(&s)
@@ -217,7 +254,9 @@ how long the registry was read-only, and what to do next.
 	cmd.Flags().BoolVar(&follow, "follow", false, "until it waits, has ended or has stopped")
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "show no progress")
 	outputFlag(cmd, &output, "text", "json")
-	return cmd
+	return a.onKubernetes(cmd, (*moveFlags).addBase, func(ctx context.Context, k *moveFlags, _ bool, output string) error {
+		return a.moveStatus(ctx, k, output)
+	})
 }
 
 func (a *app) migrateResumeCommand() *cobra.Command {

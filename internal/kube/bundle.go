@@ -109,7 +109,7 @@ func (r *Release) readme(t Target) string {
 			fmt.Sprintf("%s get job %s", kubectl, name),
 		)
 	}
-	say("# Moving the images of Harbor %s from %s to the bucket %s\n", r.Name, r.Volume.describe(), t.S3.Bucket)
+	say("# Moving the images of Harbor %s from %s to the bucket %s\n", r.Name, r.Volume.Describe(), t.S3.Bucket)
 	say("Every Job can be applied again at any time: what is there already is not sent again. A Job has ended well when it is `Complete`;")
 	say("its log and the message of its pod's end hold a report in JSON. Exit code 1: something is damaged or differs; 2: a mistake in the")
 	say("settings; 3: the bucket is not reached, or refuses the keys.")
@@ -138,7 +138,7 @@ func (r *Release) readme(t Target) string {
 	)
 	say("`%s` is what the values said of the storage before, without keys.", beforeFile)
 	say("\n5. Pull an image that no node has. Switch read-only off, push an image, and find it in the bucket. Switch the schedules on again.")
-	say("\nKeep %s until you are sure.", r.Volume.describe())
+	say("\nKeep %s until you are sure.", r.Volume.Describe())
 	say("\n## Going back\n")
 	say("Before anything was pushed: give the registry its volume again, and switch read-only off. After that: read-only on first, then")
 	say("the volume gets what was pushed since, then the registry gets the volume.")

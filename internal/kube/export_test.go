@@ -11,3 +11,13 @@ func HarborInCluster(t *testing.T) (kubeconfig, namespace string) {
 	w.bound("harbor-registry")
 	return w.kubeconfig, w.Namespace
 }
+
+// AllowTheRole gives the user of the context "limited" what the shipped Role has.
+func AllowTheRole(t *testing.T, kubeconfig, namespace string) {
+	t.Helper()
+	c, err := Connect(Access{Kubeconfig: kubeconfig, Namespace: namespace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	(&world{c, t, kubeconfig}).allowTheRole()
+}

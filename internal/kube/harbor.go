@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -35,6 +36,7 @@ type Activity struct {
 	Schedules []Schedule `json:"schedules"`
 	Running   []string   `json:"running"` // kinds of jobs that go on now and change the storage
 	Paused    []string   `json:"paused"`  // kinds of them whose queue is paused
+	Queues    []string   `json:"-"`       // kinds of them that have a queue: each has one from its first job on
 }
 
 // Schedule is when something runs by itself.
@@ -83,8 +85,10 @@ func (r *Release) judgeActivity() {
 
 // harborAPI is Harbor's API v2.0 for what a migration asks of it.
 type harborAPI struct {
-	base, user, password string
-	client               *http.Client
+	address, base, user, password string
+	authority                     string // PEM
+	insecure                      bool
+	client                        *http.Client
 }
 
 func (c *Cluster) harbor(ctx context.Context, r *Release, a Account) (*harborAPI, error) {
@@ -110,7 +114,8 @@ func (c *Cluster) harbor(ctx context.Context, r *Release, a Account) (*harborAPI
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = trust
 	return &harborAPI{
-		base: address + "/api/v2.0", user: cmp.Or(a.User, "admin"), password: a.Password,
+		address: address, base: address + "/api/v2.0", user: cmp.Or(a.User, "admin"), password: a.Password,
+		authority: string(a.CA), insecure: a.Insecure,
 		client: &http.Client{
 			Transport: transport, Timeout: 30 * time.Second,
 			// The password is for this address and no other.
@@ -139,18 +144,10 @@ func (c *Cluster) adminPassword(ctx context.Context, r *Release) (string, error)
 }
 
 func (h *harborAPI) activity(ctx context.Context) (*Activity, error) {
-	a := &Activity{Schedules: []Schedule{}, Running: []string{}, Paused: []string{}}
-	var configuration struct {
-		ReadOnly struct {
-			Value    bool `json:"value"`
-			Editable bool `json:"editable"`
-		} `json:"read_only"`
-	}
-	if err := h.get(ctx, "/configurations", &configuration); err != nil {
+	a, err := h.readOnly(ctx)
+	if err != nil {
 		return nil, err
 	}
-	a.ReadOnly, a.Editable = configuration.ReadOnly.Value, configuration.ReadOnly.Editable
-
 	const page = 100
 	for n := 1; ; n++ {
 		var schedules []struct {
@@ -178,6 +175,9 @@ func (h *harborAPI) activity(ctx context.Context) (*Activity, error) {
 		return nil, err
 	}
 	for _, q := range queues {
+		if slices.Contains(changing, q.Kind) {
+			a.Queues = append(a.Queues, q.Kind)
+		}
 		if q.Paused && slices.Contains(changing, q.Kind) {
 			a.Paused = append(a.Paused, q.Kind)
 		}
@@ -196,15 +196,49 @@ func (h *harborAPI) activity(ctx context.Context) (*Activity, error) {
 	return a, nil
 }
 
+// readOnly asks whether Harbor is in read-only mode, and whether that can be changed.
+func (h *harborAPI) readOnly(ctx context.Context) (*Activity, error) {
+	var configuration struct {
+		ReadOnly struct {
+			Value    bool `json:"value"`
+			Editable bool `json:"editable"`
+		} `json:"read_only"`
+	}
+	if err := h.get(ctx, "/configurations", &configuration); err != nil {
+		return nil, err
+	}
+	return &Activity{
+		ReadOnly: configuration.ReadOnly.Value, Editable: configuration.ReadOnly.Editable,
+		Schedules: []Schedule{}, Running: []string{}, Paused: []string{},
+	}, nil
+}
+
 // answerLimit bounds what is read of an answer.
 const answerLimit = 16 << 20
 
 func (h *harborAPI) get(ctx context.Context, path string, into any) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, h.base+path, nil)
+	return h.call(ctx, http.MethodGet, path, nil, into)
+}
+
+// call sends a request, with body as JSON if there is one, and reads the answer into
+// into unless that is nil.
+func (h *harborAPI) call(ctx context.Context, method, path string, body, into any) error {
+	var content io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("write the request to Harbor: %w", err)
+		}
+		content = bytes.NewReader(text)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, h.base+path, content)
 	if err != nil {
 		return err
 	}
 	request.SetBasicAuth(h.user, h.password)
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
 	answer, err := h.client.Do(request)
 	if err != nil {
 		return fmt.Errorf("ask Harbor at %s: %w", h.base, withoutURL(err))
@@ -214,20 +248,43 @@ func (h *harborAPI) get(ctx context.Context, path string, into any) error {
 	if err != nil {
 		return fmt.Errorf("ask Harbor at %s: %w", h.base, err)
 	}
-	switch code := answer.StatusCode; {
-	case code == http.StatusUnauthorized:
-		return problem.New(problem.Unauthorized, "Harbor at %s does not accept the password of %s: give the right one in HARBOR_PASSWORD", h.base, h.user)
-	case code == http.StatusForbidden:
-		return problem.New(problem.Forbidden, "Harbor at %s does not let %s look at %s: an administrator is needed", h.base, h.user, path)
-	case code == http.StatusNotFound:
-		return problem.New(problem.NotFound, "Harbor at %s knows no %s: is it a Harbor of 2.7 or later, and its address?", h.base, path)
-	case code != http.StatusOK:
-		return fmt.Errorf("ask Harbor at %s for %s: %s", h.base, path, answer.Status)
+	if answer.StatusCode/100 != 2 {
+		return h.refused(method, path, answer, text)
+	}
+	if into == nil {
+		return nil
 	}
 	if err := json.Unmarshal(text, into); err != nil {
 		return fmt.Errorf("what Harbor at %s answers to %s is not its API: %w", h.base, path, err)
 	}
 	return nil
+}
+
+// refused says what an answer means that is no success.
+func (h *harborAPI) refused(method, path string, answer *http.Response, text []byte) error {
+	verb := "look at"
+	if method != http.MethodGet {
+		verb = "change"
+	}
+	switch code := answer.StatusCode; {
+	case code == http.StatusUnauthorized:
+		return problem.New(problem.Unauthorized, "Harbor at %s does not accept the password of %s: give the right one in HARBOR_PASSWORD", h.base, h.user)
+	case code == http.StatusForbidden && isReadOnlyAnswer(text):
+		return problem.New(problem.Denied, "Harbor at %s is in read-only mode, and refuses to change %s", h.base, path)
+	case code == http.StatusForbidden:
+		return problem.New(problem.Forbidden, "Harbor at %s does not let %s %s %s: an administrator is needed", h.base, h.user, verb, path)
+	case code == http.StatusNotFound:
+		return problem.New(problem.NotFound, "Harbor at %s knows no %s: is it a Harbor of 2.7 or later, and its address?", h.base, path)
+	case code == http.StatusConflict:
+		return problem.New(problem.Conflict, "Harbor at %s: %s exists", h.base, path)
+	}
+	return fmt.Errorf("ask Harbor at %s for %s: %s", h.base, path, answer.Status)
+}
+
+// isReadOnlyAnswer reports whether a refusal is that of read-only mode, by which Harbor
+// answers everything that changes something.
+func isReadOnlyAnswer(text []byte) bool {
+	return strings.Contains(strings.ToLower(string(text)), "read only mode")
 }
 
 // withoutURL is the cause of a failed request: the address is said already.

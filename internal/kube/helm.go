@@ -15,16 +15,10 @@ import (
 
 // helmRelease is what is read of the Secret in which Helm keeps a revision of a release.
 type helmRelease struct {
-	Name    string `json:"name"`
-	Version int    `json:"version"`
-	Chart   struct {
-		Metadata struct {
-			Name       string `json:"name"`
-			Version    string `json:"version"`
-			AppVersion string `json:"appVersion"`
-		} `json:"metadata"`
-	} `json:"chart"`
-	Config map[string]any `json:"config"` // the values that the user gave
+	Name    string         `json:"name"`
+	Version int            `json:"version"`
+	Chart   helmChart      `json:"chart"`
+	Config  map[string]any `json:"config"` // the values that the user gave
 }
 
 // helmLimit bounds what a release unpacks to. Kubernetes bounds a Secret to 1 MiB.

@@ -1,8 +1,10 @@
 package kube
 
 import (
+	"fmt"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/lighterage/lighterage/internal/chart"
@@ -39,10 +41,23 @@ const (
 	CheckStep     Step = "check"     // proves everything once, likewise
 	FinalStep     Step = "final"     // when Harbor is read-only: what is new, and its proof
 	BackStep      Step = "back"      // what was pushed since, into the volume
+
+	// Those that only a whole move has.
+	ArtifactsStep  Step = "artifacts"   // finds the artifacts that Harbor knows in the bucket
+	FlushTrialStep Step = "flush-trial" // whether the registry's cache is reached
+	FlushStep      Step = "flush"       // has the registry forget what it cached
+	FindStep       Step = "find"        // finds an image in the bucket
 )
 
-// Steps are all of them.
+// Steps are those that people can do one by one.
 var Steps = []Step{PreflightStep, CopyStep, CheckStep, FinalStep, BackStep}
+
+var allSteps = append(slices.Clone(Steps), ArtifactsStep, FlushTrialStep, FlushStep, FindStep)
+
+// usesVolume reports whether a step's pods have the volume.
+func (s Step) usesVolume() bool {
+	return s == CopyStep || s == CheckStep || s == FinalStep || s == BackStep || s == ArtifactsStep
+}
 
 // JobName is the name of a step's Job.
 func (r *Release) JobName(step Step) string { return r.FullName + "-to-s3-" + string(step) }
@@ -50,6 +65,7 @@ func (r *Release) JobName(step Step) string { return r.FullName + "-to-s3-" + st
 const (
 	dataFolder = "/storage"
 	caFolder   = "/etc/lighterage/ca"
+	listFolder = "/etc/lighterage/artifacts"
 	// terminationFile is where Kubernetes takes the end of a container from. The report is
 	// put there, so that it is known after the logs are gone.
 	terminationFile = "/dev/termination-log"
@@ -77,7 +93,7 @@ func (r *Release) Job(step Step, t Target) map[string]any {
 	if affinity := r.affinity(step); affinity != nil {
 		spec["affinity"] = affinity
 	}
-	if step != PreflightStep && len(r.Registry.tolerations) > 0 {
+	if step.usesVolume() && len(r.Registry.tolerations) > 0 {
 		spec["tolerations"] = r.Registry.tolerations
 	}
 	pull := r.Registry.pullSecrets
@@ -116,7 +132,7 @@ func failurePolicy() map[string]any {
 }
 
 func (r *Release) jobContainers(step Step, t Target) []any {
-	volume, bucket := path.Join(dataFolder, r.Volume.Path), t.location()
+	volume, bucket := path.Join(dataFolder, r.Volume.Path), t.Location()
 	var limit []any
 	if t.Bandwidth != "" {
 		limit = []any{"--bandwidth", t.Bandwidth}
@@ -131,6 +147,14 @@ func (r *Release) jobContainers(step Step, t Target) []any {
 		return []any{copying()}
 	case CheckStep:
 		return []any{r.container("check", step, t, "check", volume, bucket)}
+	case ArtifactsStep:
+		return []any{r.container("find", step, t, "find", bucket, "--from", listFolder+"/"+listKey, "--beside", volume)}
+	case FlushTrialStep:
+		return []any{r.flushContainer(step, t, "--dry-run")}
+	case FlushStep:
+		return []any{r.flushContainer(step, t)}
+	case FindStep:
+		return []any{r.container("find", step, t, "find", bucket)}
 	case FinalStep:
 		return []any{copying("--final"), r.container("check", step, t, "check", volume, bucket, "--recent")}
 	default:
@@ -143,7 +167,7 @@ func (r *Release) jobContainers(step Step, t Target) []any {
 
 func (r *Release) container(name string, step Step, t Target, args ...any) map[string]any {
 	mounts := []any{}
-	if step != PreflightStep {
+	if step.usesVolume() {
 		data := map[string]any{"name": "registry-data", "mountPath": dataFolder}
 		if step != BackStep {
 			data["readOnly"] = true
@@ -152,6 +176,9 @@ func (r *Release) container(name string, step Step, t Target, args ...any) map[s
 			data["subPath"] = r.Volume.SubPath
 		}
 		mounts = append(mounts, data)
+	}
+	if step == ArtifactsStep {
+		mounts = append(mounts, map[string]any{"name": "artifacts", "mountPath": listFolder, "readOnly": true})
 	}
 	if t.S3.CASecret != "" {
 		mounts = append(mounts, map[string]any{"name": "ca", "mountPath": caFolder, "readOnly": true})
@@ -175,7 +202,7 @@ func (r *Release) container(name string, step Step, t Target, args ...any) map[s
 
 func (r *Release) jobVolumes(step Step, t Target) []any {
 	volumes := []any{}
-	if step != PreflightStep {
+	if step.usesVolume() {
 		data := map[string]any{"name": "registry-data"}
 		if r.Volume.Kind == HostVolume {
 			data["hostPath"] = map[string]any{"path": r.Volume.HostPath, "type": "Directory"}
@@ -184,6 +211,9 @@ func (r *Release) jobVolumes(step Step, t Target) []any {
 			data["persistentVolumeClaim"] = map[string]any{"claimName": r.Volume.Claim}
 		}
 		volumes = append(volumes, data)
+	}
+	if step == ArtifactsStep {
+		volumes = append(volumes, map[string]any{"name": "artifacts", "configMap": map[string]any{"name": r.listName()}})
 	}
 	if t.S3.CASecret != "" {
 		volumes = append(volumes, map[string]any{"name": "ca", "secret": map[string]any{
@@ -198,7 +228,7 @@ func (r *Release) jobVolumes(step Step, t Target) []any {
 // both may move before the Job begins. On the way back the registry may be anywhere.
 func (r *Release) affinity(step Step) map[string]any {
 	switch {
-	case step == PreflightStep || r.Volume.Kind != HostVolume && (r.Volume.shared() || step == BackStep):
+	case !step.usesVolume() || r.Volume.Kind != HostVolume && (r.Volume.shared() || step == BackStep):
 		return nil
 	case step == BackStep:
 		return map[string]any{"nodeAffinity": map[string]any{"requiredDuringSchedulingIgnoredDuringExecution": map[string]any{
@@ -212,6 +242,36 @@ func (r *Release) affinity(step Step) map[string]any {
 	}}}}
 }
 
+// findJob is the Job that finds an artifact, REPOSITORY@DIGEST, in the bucket.
+func (r *Release) findJob(t Target, artifact string) map[string]any {
+	job := r.Job(FindStep, t)
+	containers, _ := at(job, "spec", "template", "spec", "containers").([]any)
+	container, _ := containers[0].(map[string]any)
+	args, _ := container["args"].([]any)
+	container["args"] = slices.Insert(slices.Clone(args), 3, any(artifact)) // after "migrate find BUCKET"
+	return job
+}
+
+// flushContainer speaks to the registry's Redis, with the password that the registry has.
+func (r *Release) flushContainer(step Step, t Target, more ...any) map[string]any {
+	scheme := "redis"
+	if r.Redis.TLS {
+		scheme = "rediss"
+	}
+	args := append([]any{"flush", fmt.Sprintf("%s://%s/%d", scheme, r.Redis.Address, r.Redis.Database)}, more...)
+	if r.Redis.SentinelMaster != "" {
+		args = append(args, "--sentinel-master", r.Redis.SentinelMaster)
+	}
+	container := r.container("flush", step, t, args...)
+	delete(container, "envFrom")
+	if r.Redis.PasswordSecret != "" {
+		container["env"] = []any{map[string]any{"name": redisPassword, "valueFrom": map[string]any{"secretKeyRef": map[string]any{
+			"name": r.Redis.PasswordSecret, "key": r.Redis.PasswordKey,
+		}}}}
+	}
+	return container
+}
+
 func texts(list []string) []any {
 	all := make([]any, len(list))
 	for i, text := range list {
@@ -220,9 +280,9 @@ func texts(list []string) []any {
 	return all
 }
 
-// location names the bucket as the commands of migrate take it, without the keys,
+// Location names the bucket as the commands of migrate take it, without the keys,
 // which come from the environment.
-func (t Target) location() string {
+func (t Target) Location() string {
 	options := url.Values{}
 	for name, value := range map[string]string{
 		"endpoint": t.S3.Endpoint, "region": t.S3.Region, "path_style": t.PathStyle, "storage_class": t.S3.StorageClass,

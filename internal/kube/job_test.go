@@ -148,7 +148,7 @@ func TestAJobSaysHowTheBucketIsReached(t *testing.T) {
 		if s.CASecret != "" {
 			tt.PathStyle = "true"
 		}
-		if got := tt.location(); got != want {
+		if got := tt.Location(); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
@@ -267,16 +267,7 @@ func TestTheRoleThatIsShippedIsEnough(t *testing.T) {
 	w := newWorld(t, "alauda")
 	w.run("harbor-registry", "node-a")
 	w.bound("harbor-registry")
-	path, err := testprogram.Source("deploy", "kubernetes", "migration-role.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	role, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.apply(string(role))
-	w.apply(binding("lighterage-migration"))
+	w.allowTheRole()
 	limited := w.limited()
 
 	found, err := limited.Discover(t.Context(), "harbor")
@@ -303,6 +294,21 @@ func TestTheRoleThatIsShippedIsEnough(t *testing.T) {
 		_, err := limited.Discover(t.Context(), "harbor")
 		return problem.Is(err, problem.Forbidden)
 	})
+}
+
+// allowTheRole gives the limited user what the shipped Role has.
+func (w *world) allowTheRole() {
+	w.t.Helper()
+	path, err := testprogram.Source("deploy", "kubernetes", "migration-role.yaml")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	role, err := os.ReadFile(path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.apply(string(role))
+	w.apply(binding("lighterage-migration"))
 }
 
 func TestASecretIsMadeOrMustBeRight(t *testing.T) {

@@ -58,6 +58,9 @@ func (c *Cluster) lookAtRegistry(ctx context.Context, r *Release, d *deployment)
 		return nil
 	}
 	r.readConfiguration(configuration)
+	if err := c.lookAtPassword(ctx, r, registry); err != nil {
+		return err
+	}
 	if r.Storage.Driver != "filesystem" {
 		return nil
 	}
@@ -134,6 +137,40 @@ func (r *Release) readConfiguration(configuration map[string]any) {
 	if database, ok := at(configuration, "redis", "db").(int); ok {
 		r.Redis.Database = database
 	}
+	// The names of Harbor's own registry, which is not that of distribution.
+	r.Redis.SentinelMaster = textAt(configuration, "redis", "sentinelMasterSet")
+	r.Redis.TLS, _ = at(configuration, "redis", "tls", "enabled").(bool)
+}
+
+// redisPassword is the variable by which the registry gets the password of its cache.
+const redisPassword = "REGISTRY_REDIS_PASSWORD"
+
+// lookAtPassword finds where the registry has the password of its cache from. Its value
+// is not kept.
+func (c *Cluster) lookAtPassword(ctx context.Context, r *Release, registry *container) error {
+	if r.Redis.Address == "" {
+		return nil
+	}
+	for _, e := range registry.Env {
+		if ref := e.ValueFrom.SecretKeyRef; e.Name == redisPassword && ref.Name != "" {
+			r.Redis.PasswordSecret, r.Redis.PasswordKey = ref.Name, ref.Key
+			return nil
+		}
+	}
+	for _, from := range registry.EnvFrom {
+		if from.SecretRef.Name == "" {
+			continue
+		}
+		secret, err := c.get(ctx, secrets, from.SecretRef.Name)
+		if err != nil {
+			return err
+		}
+		if secret != nil && textAt(secret.Object, "data", redisPassword) != "" {
+			r.Redis.PasswordSecret, r.Redis.PasswordKey = from.SecretRef.Name, redisPassword
+			return nil
+		}
+	}
+	return nil
 }
 
 // lookAtVolume finds what the registry's root directory is on.

@@ -14,6 +14,7 @@ type (
 		Name        string            `json:"name"`
 		Labels      map[string]string `json:"labels"`
 		Annotations map[string]string `json:"annotations"`
+		Generation  int64             `json:"generation"`
 	}
 
 	deployment struct {
@@ -30,6 +31,18 @@ type (
 				Spec podSpec `json:"spec"`
 			} `json:"template"`
 		} `json:"spec"`
+		Status struct {
+			ObservedGeneration int64 `json:"observedGeneration"`
+			Replicas           int64 `json:"replicas"`
+			UpdatedReplicas    int64 `json:"updatedReplicas"`
+			AvailableReplicas  int64 `json:"availableReplicas"`
+			Conditions         []struct {
+				Type    string `json:"type"`
+				Status  string `json:"status"`
+				Reason  string `json:"reason"`
+				Message string `json:"message"`
+			} `json:"conditions"`
+		} `json:"status"`
 	}
 
 	pod struct {
@@ -76,13 +89,22 @@ type (
 			ConfigMapRef struct {
 				Name string `json:"name"`
 			} `json:"configMapRef"`
+			SecretRef struct {
+				Name string `json:"name"`
+			} `json:"secretRef"`
 		} `json:"envFrom"`
 		VolumeMounts []mount `json:"volumeMounts"`
 	}
 
 	env struct {
-		Name  string `json:"name"`
-		Value string `json:"value"`
+		Name      string `json:"name"`
+		Value     string `json:"value"`
+		ValueFrom struct {
+			SecretKeyRef struct {
+				Name string `json:"name"`
+				Key  string `json:"key"`
+			} `json:"secretKeyRef"`
+		} `json:"valueFrom"`
 	}
 
 	mount struct {

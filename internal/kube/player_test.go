@@ -20,6 +20,8 @@ type Container struct {
 	Name string
 	Args []string
 	Env  map[string]string
+	// Files are those of the ConfigMaps that are mounted.
+	Files map[string][]byte
 }
 
 // PlayPods is the node of the pods of Jobs in a namespace until the test ends: run is
@@ -89,7 +91,11 @@ func (p *player) play(one unstructured.Unstructured) error {
 			if err != nil {
 				return err
 			}
-			container := Container{Name: textAt(c, "name"), Env: env}
+			files, err := p.files(one.Object, c)
+			if err != nil {
+				return err
+			}
+			container := Container{Name: textAt(c, "name"), Env: env, Files: files}
 			for _, arg := range c["args"].([]any) {
 				container.Args = append(container.Args, arg.(string))
 			}
@@ -122,6 +128,34 @@ func (c *Cluster) patchStatus(pod string, status map[string]any) error {
 		return fmt.Errorf("change the status of pod %s: %w", pod, err)
 	}
 	return nil
+}
+
+// files are what a container has of ConfigMaps.
+func (p *player) files(pod, c map[string]any) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	mounts, _ := c["volumeMounts"].([]any)
+	volumes, _ := at(pod, "spec", "volumes").([]any)
+	for _, m := range mounts {
+		for _, v := range volumes {
+			mount, volume := m.(map[string]any), v.(map[string]any)
+			name := textAt(volume, "configMap", "name")
+			if name == "" || mount["name"] != volume["name"] {
+				continue
+			}
+			found, err := p.get(p.t.Context(), configMaps, name)
+			if err != nil || found == nil {
+				return nil, fmt.Errorf("there is no ConfigMap %s: %w", name, err)
+			}
+			for key := range mapAt(found.Object, "binaryData") {
+				content, err := base64.StdEncoding.DecodeString(textAt(found.Object, "binaryData", key))
+				if err != nil {
+					return nil, err
+				}
+				files[textAt(mount, "mountPath")+"/"+key] = content
+			}
+		}
+	}
+	return files, nil
 }
 
 // environment is what a container gets from Secrets.

@@ -119,6 +119,11 @@ type Volume struct {
 
 // Redis is where the registry caches what it knows of blobs.
 type Redis struct {
-	Address  string `json:"address,omitempty"`
-	Database int    `json:"database"`
+	Address        string `json:"address,omitempty"` // HOST:PORT; of sentinels several, with commas
+	Database       int    `json:"database"`
+	SentinelMaster string `json:"sentinel_master,omitempty"`
+	TLS            bool   `json:"tls,omitempty"`
+	// PasswordSecret has the password as PasswordKey; "": there is none.
+	PasswordSecret string `json:"password_secret,omitempty"`
+	PasswordKey    string `json:"password_key,omitempty"`
 }

@@ -18,7 +18,7 @@ import (
 const manifestHash = "lighterage.io/manifest"
 
 // pollInterval is how often a Job is looked at while it goes on.
-const pollInterval = time.Second
+const pollInterval = 500 * time.Millisecond
 
 // Following is who is told of a Job while it goes on. Either may be nil.
 type Following struct {

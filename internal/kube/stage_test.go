@@ -62,6 +62,12 @@ func (s *site) run(c kube.Container) (int, string) {
 		if strings.HasPrefix(arg, "/storage") {
 			arg = s.volume + strings.TrimPrefix(arg, "/storage")
 		}
+		if content, mounted := c.Files[arg]; mounted {
+			arg = filepath.Join(s.t.TempDir(), "mounted")
+			if err := os.WriteFile(arg, content, 0o600); err != nil {
+				s.t.Error(err)
+			}
+		}
 		args = append(args, strings.Replace(strings.Replace(arg, "/dev/termination-log", message, 1), "&ca=%2Fetc%2Flighterage%2Fca%2Fca.crt", "", 1))
 	}
 	for i := range args {

@@ -13,7 +13,7 @@ func (r *Release) steps() []string {
 	}
 	steps := []string{
 		fmt.Sprintf("Try out the bucket from a pod in %s, with the Secret that the registry will get.", r.Namespace),
-		fmt.Sprintf("Copy %s to the bucket with a Job %s, while Harbor is in use; again until little is left; then check all of it.", r.Volume.describe(), where),
+		fmt.Sprintf("Copy %s to the bucket with a Job %s, while Harbor is in use; again until little is left; then check all of it.", r.Volume.Describe(), where),
 		"Pause garbage collection, retention and replication, and make Harbor read-only.",
 		"Copy what is new, and check it: seconds.",
 	}
@@ -28,12 +28,12 @@ func (r *Release) steps() []string {
 	return append(steps,
 		fmt.Sprintf("Wait until %s-registry and %s-core have been replaced, and pull an image.", r.FullName, r.FullName),
 		"Take Harbor out of read-only mode, push an image and delete it again, and resume what was paused.",
-		fmt.Sprintf("Keep %s: it is the way back.", r.Volume.describe()),
+		fmt.Sprintf("Keep %s: it is the way back.", r.Volume.Describe()),
 	)
 }
 
-// describe names the volume.
-func (v *Volume) describe() string {
+// Describe names the volume.
+func (v *Volume) Describe() string {
 	name := "the PVC " + v.Claim
 	if v.Kind == HostVolume {
 		name = "the folder " + v.HostPath

@@ -1,0 +1,189 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lighterage/lighterage/internal/problem"
+)
+
+// pause pauses the queues of Harbor's jobs that delete or push images, and waits for
+// those that run. Queues that somebody else has paused are left to them. A Harbor that is
+// read-only takes no such change, and needs none: it refuses what these jobs do.
+func (m *mover) pause(ctx context.Context) error {
+	activity, err := m.harbor.activity(ctx)
+	if err != nil {
+		return err
+	}
+	if !activity.ReadOnly {
+		if err := m.pauseQueues(ctx, activity); err != nil {
+			return err
+		}
+	}
+	return m.awaitJobs(ctx)
+}
+
+func (m *mover) pauseQueues(ctx context.Context, activity *Activity) error {
+	for _, kind := range changing {
+		if !slices.Contains(activity.Paused, kind) && !slices.Contains(m.state.Paused, kind) {
+			m.state.Paused = append(m.state.Paused, kind)
+		}
+	}
+	if err := m.save(ctx); err != nil {
+		return err
+	}
+	for _, kind := range m.state.Paused {
+		if err := m.harbor.queue(ctx, kind, "pause"); err != nil {
+			return err
+		}
+	}
+	activity, err := m.harbor.activity(ctx)
+	if err != nil {
+		return err
+	}
+	for _, kind := range m.state.Paused {
+		if !slices.Contains(activity.Paused, kind) && slices.Contains(activity.Queues, kind) {
+			return problem.New(problem.Precondition, "Harbor did not pause its queue %s", kind)
+		}
+	}
+	return nil
+}
+
+// awaitJobs waits until none of the jobs that change the storage runs.
+func (m *mover) awaitJobs(ctx context.Context) error {
+	end, said := time.Now().Add(m.o.Patience), ""
+	for {
+		activity, err := m.harbor.activity(ctx)
+		if err != nil {
+			return err
+		}
+		if len(activity.Running) == 0 {
+			return nil
+		}
+		running := strings.Join(activity.Running, ", ")
+		if time.Now().After(end) {
+			return problem.New(problem.Precondition, "these jobs of Harbor have not ended within %s: %s; stop them, or wait longer with --patience", m.o.Patience, running)
+		}
+		if running != said {
+			said = running
+			m.o.Note("waiting until these jobs of Harbor have ended: " + running)
+		}
+		if err := pause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// resume undoes what pause did.
+func (m *mover) resume(ctx context.Context) error {
+	for len(m.state.Paused) > 0 {
+		if err := m.harbor.queue(ctx, m.state.Paused[0], "resume"); err != nil {
+			return err
+		}
+		m.state.Paused = m.state.Paused[1:]
+		if err := m.save(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// queue pauses or resumes the jobs of a kind. Harbor: PUT /jobservice/queues/{job_type}.
+func (h *harborAPI) queue(ctx context.Context, kind, action string) error {
+	if err := h.call(ctx, http.MethodPut, "/jobservice/queues/"+kind, map[string]any{"action": action}, nil); err != nil {
+		return fmt.Errorf("%s the jobs %s: %w", action, kind, err)
+	}
+	return nil
+}
+
+// refusals is how often in a row Harbor must refuse a change: its core may have several
+// replicas, of which one may learn later that nothing may be changed.
+const refusals = 10
+
+// freeze switches read-only mode on, and waits until no request that changes something
+// comes through any more.
+func (m *mover) freeze(ctx context.Context) error {
+	if !m.state.WasReadOnly && !m.state.Frozen {
+		m.state.Frozen = true
+		m.state.Window.From, m.state.Window.To = now(), nil
+		if err := m.save(ctx); err != nil {
+			return err
+		}
+	}
+	if err := m.harbor.setReadOnly(ctx, true); err != nil {
+		return err
+	}
+	for refused := 0; refused < refusals; {
+		// Nothing of this name can be there. Where changes are allowed the answer is that.
+		err := m.harbor.call(ctx, http.MethodDelete, "/projects/lighterage-is-not-there/repositories/none", nil, nil)
+		switch {
+		case problem.Is(err, problem.Denied):
+			refused++
+			m.harbor.client.CloseIdleConnections() // the next one may reach another replica
+			continue
+		case !problem.Is(err, problem.NotFound) && !problem.Is(err, problem.Forbidden):
+			return fmt.Errorf("find out whether Harbor is read-only: %w", orNothing(err))
+		}
+		refused = 0
+		if err := pause(ctx); err != nil {
+			return fmt.Errorf("wait until Harbor refuses changes: %w", err)
+		}
+	}
+	// What came in before may still be written.
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(m.o.Drain):
+		return nil
+	}
+}
+
+func orNothing(err error) error {
+	if err == nil {
+		return problem.New(problem.Unknown, "it deleted what is not there")
+	}
+	return err
+}
+
+// setReadOnly switches read-only mode, and reads it back.
+func (h *harborAPI) setReadOnly(ctx context.Context, on bool) error {
+	if err := h.call(ctx, http.MethodPut, "/configurations", map[string]any{"read_only": on}, nil); err != nil {
+		return fmt.Errorf("switch read-only mode: %w", err)
+	}
+	activity, err := h.readOnly(ctx)
+	if err != nil {
+		return err
+	}
+	if activity.ReadOnly != on {
+		return problem.New(problem.Precondition, "Harbor says that read-only mode is %t after it was made %t: something else sets it", activity.ReadOnly, on)
+	}
+	return nil
+}
+
+// open switches read-only mode off, unless Harbor was read-only before.
+func (m *mover) open(ctx context.Context) error {
+	if m.state.WasReadOnly {
+		m.o.Note("Harbor was read-only before, and stays so")
+		return nil
+	}
+	if !m.state.Frozen {
+		return nil
+	}
+	m.state.Opened = m.state.Opened || m.state.Switched && m.state.Direction == There
+	if err := m.save(ctx); err != nil {
+		return err
+	}
+	if err := m.harbor.setReadOnly(ctx, false); err != nil {
+		return err
+	}
+	m.state.Frozen = false
+	m.state.Window.To = now()
+	if m.state.Window.From != nil {
+		m.state.Window.Seconds += m.state.Window.To.Sub(*m.state.Window.From).Seconds()
+	}
+	return m.save(ctx)
+}
