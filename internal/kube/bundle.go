@@ -171,9 +171,24 @@ func (r *Release) readmeSwitch(code func(...string), say func(string, ...any), k
 		code(fmt.Sprintf("%s patch harbors.operator.alaudadevops.io %s --type merge --patch-file %s", kubectl, r.Name, file))
 		say("Where Argo CD or Flux keeps the resource, change it there: `%s` is a merge patch, `null` takes a value away.", file)
 	case HelmRelease:
-		code(fmt.Sprintf("helm -n %s upgrade %s CHART --version %s --reuse-values -f %s", r.Namespace, r.Name, r.ChartVersion, file))
-		say("CHART is where the chart was installed from, such as harbor/harbor. Its version stays: do one thing at a time.")
+		r.readmeHelm(code, say, file)
 	default:
 		say("\nAdd `%s` to the values that the manifests are rendered with, and apply them; `null` takes a value away.", file)
 	}
+}
+
+// readmeHelm gives all values: with --reuse-values Helm would take a value that is null
+// in a file from the values that the release had.
+func (r *Release) readmeHelm(code func(...string), say func(string, ...any), file string) {
+	upgrade := fmt.Sprintf("helm -n %s upgrade %s CHART --version %s --reset-values -f values.yaml", r.Namespace, r.Name, r.ChartVersion)
+	if file == backFile {
+		code(upgrade)
+		say("values.yaml is the file from before the switch. If you changed other values since, take those of now without what `%s` sets.", switchFile)
+		return
+	}
+	code(
+		fmt.Sprintf("helm -n %s get values %s -o yaml > values.yaml # keep it: it is the way back, and may hold passwords", r.Namespace, r.Name),
+		upgrade+" -f "+file,
+	)
+	say("CHART is where the chart was installed from, such as harbor/harbor. Its version stays: do one thing at a time.")
 }

@@ -1,12 +1,38 @@
 package kube
 
-import "testing"
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
 
 // HarborInCluster makes a namespace with the Harbor of the fixture that runs, for tests
 // of what stands above this package. It returns the kubeconfig and the namespace.
 func HarborInCluster(t *testing.T) (kubeconfig, namespace string) {
 	t.Helper()
 	w := newWorld(t, "alauda")
+	w.run("harbor-registry", "node-a")
+	w.bound("harbor-registry")
+	return w.kubeconfig, w.Namespace
+}
+
+// HelmInCluster makes a namespace into which Harbor was installed with Helm.
+func HelmInCluster(t *testing.T, helm string) (kubeconfig, namespace string) {
+	t.Helper()
+	w := newWorld(t)
+	w.apply(`{"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv-$NAMESPACE"}, "spec": {
+		"capacity": {"storage": "200Gi"}, "accessModes": ["ReadWriteOnce"], "persistentVolumeReclaimPolicy": "Retain", "storageClassName": "ceph-block",
+		"hostPath": {"path": "/nowhere"}, "claimRef": {"namespace": "$NAMESPACE", "name": "harbor-registry"}}}`)
+	values := filepath.Join(t.TempDir(), "values.yaml")
+	text := "volume: pv-" + w.Namespace + "\nexternalURL: https://harbor.example.com\nharborAdminPassword: a secret\nmaxUpload: 10737418240\ncore: {replicas: 2}\n"
+	if err := os.WriteFile(values, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(helm, "install", "harbor", "testdata/chart", "--kubeconfig", w.kubeconfig, "--namespace", w.Namespace, "--values", values).CombinedOutput()
+	if err != nil {
+		t.Fatalf("helm install: %v\n%s", err, out)
+	}
 	w.run("harbor-registry", "node-a")
 	w.bound("harbor-registry")
 	return w.kubeconfig, w.Namespace

@@ -45,11 +45,16 @@ type fleet struct {
 
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
-	f := &fleet{site: newSite(t), changed: time.Now(), paused: map[string]bool{}, projects: map[string]bool{"library": true}}
+	return fleetIn(t, newSite(t), &kube.Operator{})
+}
+
+func fleetIn(t *testing.T, s *site, operator *kube.Operator) *fleet {
+	t.Helper()
+	f := &fleet{site: s, operator: operator, changed: time.Now(), paused: map[string]bool{}, projects: map[string]bool{"library": true}}
 	f.registry = ts.Distribution(t, ts.WithRoot(f.volume))
 	f.server = httptest.NewServer(f)
 	t.Cleanup(f.server.Close)
-	f.operator = &kube.Operator{Change: f.change}
+	f.operator.Change = f.change
 	kube.PlayOperator(t, f.kubeconfig, f.namespace, f.operator)
 	f.instead(f.nothing)
 	kube.AllowTheRole(t, f.kubeconfig, f.namespace)
@@ -193,7 +198,7 @@ func (f *fleet) set(do func()) {
 func (f *fleet) migrate(ctx context.Context, args ...string) ended {
 	f.t.Helper()
 	env := map[string]string{"AWS_ACCESS_KEY_ID": f.store.AccessKey, "AWS_SECRET_ACCESS_KEY": f.store.SecretKey, "HARBOR_PASSWORD": "Harbor12345"}
-	args = append(append([]string{"migrate"}, args...), "--kubernetes", "--kubeconfig", f.kubeconfig, "--context", "limited", "--namespace", f.namespace)
+	args = append([]string{"migrate", args[0], "--kubernetes", "--kubeconfig", f.kubeconfig, "--context", "limited", "--namespace", f.namespace}, args[1:]...)
 	var out, errs bytes.Buffer
 	code := cli.Main(ctx, cli.Options{
 		Args: args, Program: "lighterage", Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs,

@@ -22,6 +22,8 @@ import (
 type Operator struct {
 	*Cluster
 	t *testing.T
+	// Helm: somebody else makes the Deployments, and only their pods are played.
+	Helm bool
 	// Change is told of the storage before it is given to the registry's Deployment, and
 	// holds the operator back as long as it does not return.
 	Change func(toBucket bool)
@@ -92,6 +94,9 @@ func (o *Operator) Harbor() map[string]any {
 }
 
 func (o *Operator) reconcile() error {
+	if o.Helm {
+		return o.observe()
+	}
 	ctx := o.t.Context()
 	harbor, err := o.get(ctx, alaudaHarbor, "harbor")
 	if err != nil || harbor == nil {
@@ -156,6 +161,23 @@ func (o *Operator) reconcile() error {
 		return err
 	}
 	o.toBucket = toBucket
+	return nil
+}
+
+// observe tells of a Deployment that has got another storage.
+func (o *Operator) observe() error {
+	registry, err := o.get(o.t.Context(), deployments, "harbor-registry")
+	if err != nil || registry == nil {
+		return err
+	}
+	var d deployment
+	if err := read(*registry, &d); err != nil {
+		return err
+	}
+	if toBucket := d.Spec.Template.Spec.volume("registry-data")["emptyDir"] != nil; toBucket != o.toBucket {
+		o.toBucket = toBucket
+		o.Change(toBucket)
+	}
 	return nil
 }
 

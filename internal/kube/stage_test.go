@@ -31,8 +31,13 @@ type site struct {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
+	return siteIn(t, kube.HarborInCluster)
+}
+
+func siteIn(t *testing.T, install func(t *testing.T) (kubeconfig, namespace string)) *site {
+	t.Helper()
 	s := &site{t: t, volume: t.TempDir()}
-	s.kubeconfig, s.namespace = kube.HarborInCluster(t)
+	s.kubeconfig, s.namespace = install(t)
 	s.store = ts.S3(t)
 	s.push("v1", 1)
 	kube.PlayPods(t, s.kubeconfig, s.namespace, s.run)
