@@ -82,6 +82,10 @@ test-chaos: ## change, kill and interrupt everything at random for CHAOS=5m, and
 test-migrate-kill: ## kill the copy of a registry in use at KILLS=300 random moments
 	LIGHTERAGE_KILLS=$(KILLS) go test -count=1 -timeout 120m -v -run MigrationKillDrill ./internal/migration
 
+.PHONY: bench-window
+bench-window: ## say for how long a Harbor on Kubernetes is read-only while it is moved, with 200 and with 2,000 tags
+	LIGHTERAGE_REQUIRE_KUBE=1 go test -run '^$$' -bench BenchmarkTheWindow -benchtime 1x -timeout 60m ./internal/kube
+
 .PHONY: test-kube
 test-kube: ## run the tests that need Kubernetes, which is built first: a quarter of an hour, once
 	CGO_ENABLED=0 GOFLAGS=-trimpath go -C test/kube vet .

@@ -9,7 +9,7 @@ import (
 
 // HarborInCluster makes a namespace with the Harbor of the fixture that runs, for tests
 // of what stands above this package. It returns the kubeconfig and the namespace.
-func HarborInCluster(t *testing.T) (kubeconfig, namespace string) {
+func HarborInCluster(t testing.TB) (kubeconfig, namespace string) {
 	t.Helper()
 	w := newWorld(t, "alauda")
 	w.run("harbor-registry", "node-a")
@@ -18,7 +18,7 @@ func HarborInCluster(t *testing.T) (kubeconfig, namespace string) {
 }
 
 // HelmInCluster makes a namespace into which Harbor was installed with Helm.
-func HelmInCluster(t *testing.T, helm string) (kubeconfig, namespace string) {
+func HelmInCluster(t testing.TB, helm string) (kubeconfig, namespace string) {
 	t.Helper()
 	w := newWorld(t)
 	w.apply(`{"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv-$NAMESPACE"}, "spec": {
@@ -39,7 +39,7 @@ func HelmInCluster(t *testing.T, helm string) (kubeconfig, namespace string) {
 }
 
 // AllowTheRole gives the user of the context "limited" what the shipped Role has.
-func AllowTheRole(t *testing.T, kubeconfig, namespace string) {
+func AllowTheRole(t testing.TB, kubeconfig, namespace string) {
 	t.Helper()
 	c, err := Connect(Access{Kubeconfig: kubeconfig, Namespace: namespace})
 	if err != nil {

@@ -46,12 +46,12 @@ func TestMain(m *testing.M) {
 // world is a namespace of a real control plane.
 type world struct {
 	*Cluster
-	t          *testing.T
+	t          testing.TB
 	kubeconfig string
 }
 
 // newWorld makes a namespace, and puts what testdata/NAME.yaml has into it.
-func newWorld(t *testing.T, fixtures ...string) *world {
+func newWorld(t testing.TB, fixtures ...string) *world {
 	t.Helper()
 	testserver.KubernetesAvailable(t)
 	plane.once.Do(func() {
@@ -169,7 +169,7 @@ func definitions(kubeconfig string) error {
 	return nil
 }
 
-func fixture(t *testing.T, name string) string {
+func fixture(t testing.TB, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", name+".yaml"))
 	if err != nil {

@@ -19,7 +19,7 @@ func TestAReleaseOfHelmIsMovedAndMovedBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := siteIn(t, func(t *testing.T) (string, string) { return kube.HelmInCluster(t, program) })
+	s := siteIn(t, func(t testing.TB) (string, string) { return kube.HelmInCluster(t, program) })
 	f := fleetIn(t, s, &kube.Operator{Helm: true})
 	helm := func(args ...string) string {
 		t.Helper()

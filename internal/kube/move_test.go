@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -43,12 +44,12 @@ type fleet struct {
 	refusal  func(w http.ResponseWriter)
 }
 
-func newFleet(t *testing.T) *fleet {
+func newFleet(t testing.TB) *fleet {
 	t.Helper()
 	return fleetIn(t, newSite(t), &kube.Operator{})
 }
 
-func fleetIn(t *testing.T, s *site, operator *kube.Operator) *fleet {
+func fleetIn(t testing.TB, s *site, operator *kube.Operator) *fleet {
 	t.Helper()
 	f := &fleet{site: s, operator: operator, changed: time.Now(), paused: map[string]bool{}, projects: map[string]bool{"library": true}}
 	f.registry = ts.Distribution(t, ts.WithRoot(f.volume))
@@ -113,10 +114,11 @@ func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var body map[string]any
 	_ = json.NewDecoder(r.Body).Decode(&body)
-	f.api(w, r.Method, path, body)
+	page, _ := strconv.Atoi(r.URL.Query().Get("page"))
+	f.api(w, r.Method, path, page, body)
 }
 
-func (f *fleet) api(w http.ResponseWriter, method, path string, body map[string]any) {
+func (f *fleet) api(w http.ResponseWriter, method, path string, page int, body map[string]any) {
 	answer := func(v any) { _ = json.NewEncoder(w).Encode(v) }
 	call := func(format string, args ...any) { f.calls = append(f.calls, fmt.Sprintf(format, args...)) }
 	queue, isQueue := strings.CutPrefix(path, "/jobservice/queues/")
@@ -166,7 +168,8 @@ func (f *fleet) api(w http.ResponseWriter, method, path string, body map[string]
 		answer([]any{map[string]any{"name": "library/app", "update_time": f.changed}})
 	case path == "/projects/library/repositories/app/artifacts":
 		all := []any{}
-		for _, tag := range ts.Tags(f.t, f.registry, "library/app") {
+		tags := ts.Tags(f.t, f.registry, "library/app")
+		for _, tag := range tags[min(len(tags), 100*(page-1)):min(len(tags), 100*page)] {
 			d, _ := ts.Digest(f.t, f.registry, "library/app", tag)
 			all = append(all, map[string]any{"digest": d, "size": 100})
 		}

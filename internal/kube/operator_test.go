@@ -21,7 +21,7 @@ import (
 // the node that runs its pods.
 type Operator struct {
 	*Cluster
-	t *testing.T
+	t testing.TB
 	// Helm: somebody else makes the Deployments, and only their pods are played.
 	Helm bool
 	// Change is told of the storage before it is given to the registry's Deployment, and
@@ -57,7 +57,7 @@ func (o *Operator) Unlock() {
 }
 
 // PlayOperator plays it until the test ends.
-func PlayOperator(t *testing.T, kubeconfig, namespace string, o *Operator) {
+func PlayOperator(t testing.TB, kubeconfig, namespace string, o *Operator) {
 	t.Helper()
 	c, err := Connect(Access{Kubeconfig: kubeconfig, Namespace: namespace})
 	if err != nil {

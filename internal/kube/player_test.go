@@ -27,7 +27,7 @@ type Container struct {
 // PlayPods is the node of the pods of Jobs in a namespace until the test ends: run is
 // what their containers do, and its results are how they end. A pod that run holds back
 // is pending so long.
-func PlayPods(t *testing.T, kubeconfig, namespace string, run func(c Container) (code int, message string)) {
+func PlayPods(t testing.TB, kubeconfig, namespace string, run func(c Container) (code int, message string)) {
 	t.Helper()
 	c, err := Connect(Access{Kubeconfig: kubeconfig, Namespace: namespace})
 	if err != nil {
@@ -50,7 +50,7 @@ func PlayPods(t *testing.T, kubeconfig, namespace string, run func(c Container) 
 
 type player struct {
 	*Cluster
-	t     *testing.T
+	t     testing.TB
 	run   func(c Container) (code int, message string)
 	begun map[types.UID]bool
 	wait  sync.WaitGroup

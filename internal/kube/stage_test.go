@@ -19,7 +19,7 @@ import (
 // site is a Harbor in a cluster, the volume of its registry and a bucket. Its Jobs' pods
 // are played by the program itself.
 type site struct {
-	t                     *testing.T
+	t                     testing.TB
 	kubeconfig, namespace string
 	volume                string
 	store                 *ts.Store
@@ -29,12 +29,12 @@ type site struct {
 	before func(kube.Container) (int, string) // what happens instead, -1: nothing does
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t testing.TB) *site {
 	t.Helper()
 	return siteIn(t, kube.HarborInCluster)
 }
 
-func siteIn(t *testing.T, install func(t *testing.T) (kubeconfig, namespace string)) *site {
+func siteIn(t testing.TB, install func(t testing.TB) (kubeconfig, namespace string)) *site {
 	t.Helper()
 	s := &site{t: t, volume: t.TempDir()}
 	s.kubeconfig, s.namespace = install(t)
