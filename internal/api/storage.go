@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"iter"
+	"maps"
 	"time"
 
 	"github.com/lighterage/lighterage/internal/api/gen"
@@ -218,7 +219,9 @@ func wireMigration(s cutover.State, now time.Time) gen.StorageMigration {
 		Differences: wireFindings(s.Findings), DifferencesTotal: c.Differences(), Damage: wireFindings(s.Damage),
 		Artifacts: gen.StorageArtifacts{Manifests: s.Artifacts.Manifests, Tags: s.Artifacts.Tags, Broken: s.Artifacts.Broken, BrokenBefore: s.Artifacts.BrokenBefore},
 		Pulls:     []gen.StoragePull{},
+		Total:     gen.StorageTotal{Objects: s.Total.Objects, Bytes: s.Total.Bytes, Proofs: map[string]int64{}},
 	}
+	maps.Copy(w.Total.Proofs, s.Total.Proofs)
 	for _, action := range s.Actions() {
 		w.Actions = append(w.Actions, string(action))
 	}
@@ -228,9 +231,7 @@ func wireMigration(s cutover.State, now time.Time) gen.StorageMigration {
 	for _, d := range s.Deltas {
 		w.Deltas = append(w.Deltas, gen.StorageDelta{Time: at(d.Time), Seconds: d.Seconds, Objects: d.Objects, Bytes: d.Bytes})
 	}
-	for proof, n := range c.Proofs {
-		w.Evidence.Proofs[proof] = n
-	}
+	maps.Copy(w.Evidence.Proofs, c.Proofs)
 	for _, pull := range s.Pulls {
 		what := "old"
 		if pull.New {

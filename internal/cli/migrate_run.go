@@ -454,6 +454,9 @@ func (a *app) writeMigration(w io.Writer, m gen.StorageMigration) error {
 	if m.Status == "running" {
 		say("  phase        %s", migrationLine(m))
 	}
+	if m.Total.Objects > 0 {
+		say("  copied       %s, %s in all", objects(m.Total.Objects), term.Bytes(m.Total.Bytes))
+	}
 	if n := len(m.Deltas); n > 0 {
 		last := m.Deltas[n-1]
 		say("  last look    %s new in %.1f s", objects(last.Objects), last.Seconds)

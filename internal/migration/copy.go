@@ -267,12 +267,7 @@ func (c *copier) report() CopyReport {
 		Source: c.src.String(), Destination: c.dst.String(), DryRun: c.o.DryRun, Final: c.o.Final, Passes: c.passes,
 		Found: c.p.found.Load(), Known: c.p.known.Load(), Copied: c.p.copied.Load(), Bytes: c.p.bytes.Load(),
 		Removed: c.p.removed.Load(), Repaired: c.p.repaired.Load(), Postponed: c.p.postponed.Load(), Failed: c.p.failed.Load(),
-		Adopted: c.adopted, Damage: c.damage, Proofs: map[string]int64{},
-	}
-	for proof := range c.p.proofs {
-		if n := c.p.proofs[proof].Load(); n > 0 {
-			r.Proofs[tree.Proof(proof).String()] = n
-		}
+		Adopted: c.adopted, Damage: c.damage, Proofs: c.p.Proofs(),
 	}
 	return r
 }

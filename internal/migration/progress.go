@@ -45,6 +45,18 @@ func (p *Progress) Counts() Counts {
 	}
 }
 
+// Proofs is of how many of the objects that were copied it is known how that their bytes
+// are right.
+func (p *Progress) Proofs() map[string]int64 {
+	proofs := map[string]int64{}
+	for proof := range p.proofs {
+		if n := p.proofs[proof].Load(); n > 0 {
+			proofs[tree.Proof(proof).String()] = n
+		}
+	}
+	return proofs
+}
+
 // beginPass begins to count the source's objects anew.
 func (p *Progress) beginPass(n int) {
 	p.pass.Store(int64(n))

@@ -24,9 +24,13 @@ type move struct {
 		Seconds  float64
 		ReadOnly bool `json:"read_only"`
 	}
-	Problem   *struct{ Code, Message, Advice string }
-	Pulls     []struct{ What, Error string }
-	Deltas    []struct{ Objects int64 }
+	Problem *struct{ Code, Message, Advice string }
+	Pulls   []struct{ What, Error string }
+	Deltas  []struct{ Objects int64 }
+	Total   struct {
+		Objects, Bytes int64
+		Proofs         map[string]int64
+	}
 	Evidence  struct{ Objects, Same int64 }
 	Artifacts struct{ Manifests, Tags, Broken int64 }
 }
@@ -171,6 +175,10 @@ func TestTheStorageMovesWhileClientsPushAndGoesBack(t *testing.T) {
 	if len(m.Deltas) == 0 {
 		t.Error("no look for what is new is told of")
 	}
+	waited := m.Total
+	if waited.Objects < int64(len(images)) || waited.Bytes < 5*3*50_000 || len(waited.Proofs) == 0 {
+		t.Errorf("all copies together brought %+v", waited)
+	}
 	s.asks("cutover")
 	m = s.becomes("migrated")
 	if m.Window.ReadOnly || m.Window.Seconds <= 0 {
@@ -196,6 +204,9 @@ func TestTheStorageMovesWhileClientsPushAndGoesBack(t *testing.T) {
 	s = start(t, server.Config{DataDir: dir})
 	var where struct{ Kind, Place string }
 	s.do(http.MethodGet, "/storage", nil, &where)
+	if total := s.move().Total; total.Objects < waited.Objects || total.Bytes < waited.Bytes {
+		t.Errorf("after a restart all copies together brought %+v, and before %+v", total, waited)
+	}
 	if where.Kind != "s3" || !strings.Contains(s.info.Storage, "s3://") {
 		t.Errorf("after a restart %+v is served, and told at the start %s", where, s.info.Storage)
 	}

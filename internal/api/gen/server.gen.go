@@ -1619,6 +1619,7 @@ type StorageMigration struct {
 
 	// TargetSeconds window_seconds of the start
 	TargetSeconds int64         `json:"target_seconds"`
+	Total         StorageTotal  `json:"total"`
 	UpdateTime    Time          `json:"update_time"`
 	Window        StorageWindow `json:"window"`
 
@@ -1729,11 +1730,11 @@ type StorageProblem struct {
 
 // StorageProgress defines model for StorageProgress.
 type StorageProgress struct {
-	// Bytes Copied in this phase
+	// Bytes Copied in this pass
 	Bytes          int64   `json:"bytes"`
 	BytesPerSecond float64 `json:"bytes_per_second"`
 
-	// Copied Objects copied in this phase
+	// Copied Objects copied in this pass
 	Copied int64 `json:"copied"`
 
 	// Expected Objects to be copied in all, 0: not known
@@ -1746,7 +1747,7 @@ type StorageProgress struct {
 	// Known Of the objects those that the destination had already
 	Known int64 `json:"known"`
 
-	// Objects Looked at in this phase
+	// Objects Looked at in this pass
 	Objects   int64 `json:"objects"`
 	Postponed int64 `json:"postponed"`
 	Removed   int64 `json:"removed"`
@@ -1789,6 +1790,16 @@ type StorageRepository struct {
 	// OwnBytes Of them what no other repository needs: what becomes free without it
 	OwnBytes int64 `json:"own_bytes"`
 	Tags     int64 `json:"tags"`
+}
+
+// StorageTotal defines model for StorageTotal.
+type StorageTotal struct {
+	// Bytes Sent by all passes of the migration in this direction, also before a restart
+	Bytes   int64 `json:"bytes"`
+	Objects int64 `json:"objects"`
+
+	// Proofs Of the objects: how it was known that they are right when they were copied
+	Proofs map[string]int64 `json:"proofs"`
 }
 
 // StorageUsage defines model for StorageUsage.

@@ -114,14 +114,16 @@ func (m *Machine) bring(ctx context.Context, live, final bool) (migration.CopyRe
 }
 
 // follow keeps the progress of a copy until stop is called.
-func (m *Machine) follow(ctx context.Context, o migration.CopyOptions, survey bool) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
+func (m *Machine) follow(all context.Context, o migration.CopyOptions, survey bool) (stop func()) {
+	ctx, cancel := context.WithCancel(all)
 	j, done := m.journey, make(chan struct{})
 	if survey {
 		go func() { _ = migration.Survey(ctx, j.from, j.journal, o) }() // without it the time left is not told
 	}
+	before := m.s.Total
 	show := func(began time.Time) {
 		c := o.Progress.Counts()
+		m.s.Total = before.with(c, o.Progress.Proofs())
 		p := Progress{Counts: c, SecondsLeft: -1}
 		if t := time.Since(began).Seconds(); t > 0.1 {
 			p.Rate = float64(c.Bytes) / t
@@ -156,6 +158,14 @@ func (m *Machine) follow(ctx context.Context, o migration.CopyOptions, survey bo
 		cancel()
 		<-done
 		show(began)
+		if all.Err() == nil {
+			return
+		}
+		last, end := context.WithTimeout(context.WithoutCancel(all), savePause)
+		defer end()
+		if err := m.save(last); err != nil { // the last second is not counted, and that is all
+			m.log.Debug("keep the progress of the storage migration", "error", err)
+		}
 	}
 }
 

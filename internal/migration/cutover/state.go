@@ -107,7 +107,8 @@ type State struct {
 	Ended    time.Time `json:"ended,omitzero"`
 
 	Phases    []PhaseTimes          `json:"phases,omitempty"`
-	Progress  Progress              `json:"progress"`
+	Progress  Progress              `json:"progress"` // of the copy that goes on, or was the last
+	Total     Total                 `json:"total"`    // of all copies in this direction
 	Deltas    []DeltaTimes          `json:"deltas,omitempty"`
 	Window    Window                `json:"window"`
 	Checked   migration.CheckReport `json:"checked"`

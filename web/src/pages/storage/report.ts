@@ -20,6 +20,8 @@ export function useReport(m: StorageMigration): () => string {
       ...(m.problem !== undefined ? [`- ${w.problems[m.problem.code] ?? m.problem.code}: ${m.problem.message}`] : []),
       "", `## ${w.report.phases}`, "",
       ...table([w.report.phase, w.report.began, w.report.ended], phaseTimes(m).map((p) => [w.phases[p.name] ?? p.name, format.time(p.began), format.time(p.ended)])),
+      "", `## ${w.copyTitle}`, "",
+      ...table(["", w.objects, w.bytes], [[w.inAll, format.number(m.total.objects), format.bytes(m.total.bytes)]]),
       "", `## ${w.evidenceTitle}`, "",
       `**${w.differences(format.number(m.differences_total))}**`, "",
       w.sameOf(format.number(m.evidence.same), format.number(m.evidence.objects)),

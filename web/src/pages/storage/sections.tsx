@@ -29,6 +29,12 @@ export function Copied({ m }: { m: StorageMigration }) {
   return (
     <Section title={w.copyTitle} id="migration-copy">
       {copying && m.phase === "copy" && (p.expected > 0 || p.expected_bytes > 0) && <Progress percent={Math.min(99, Math.floor(percent))} status="active" aria-label={`${w.copyTitle} ${Math.floor(percent)} %`} style={{ maxWidth: 640, marginBottom: 8 }} />}
+      <Typography.Text type="secondary">{w.inAll}</Typography.Text>
+      <dl className="facts" data-testid="migration-total">
+        <Fact name={w.objects}>{format.number(m.total.objects)}</Fact>
+        <Fact name={w.bytes}>{format.bytes(m.total.bytes)}</Fact>
+      </dl>
+      <Typography.Text type="secondary">{copying ? w.thisPass : w.lastPass}</Typography.Text>
       <dl className="facts">
         <Fact name={w.objects}>{p.expected > 0 ? w.objectsOf(format.number(p.copied), format.number(p.expected)) : format.number(p.copied)}</Fact>
         <Fact name={w.bytes}>{p.expected_bytes > 0 ? w.objectsOf(format.bytes(p.bytes), format.bytes(p.expected_bytes)) : format.bytes(p.bytes)}</Fact>
