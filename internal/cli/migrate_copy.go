@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ type migrateCopyFlags struct {
 	migrateFlags
 	final, dryRun bool
 	maxRemove     int
+	shard         string
 	bandwidth     bandwidth
 }
 
@@ -43,6 +45,12 @@ refuses wrong bytes. What is damaged in the source is told of and not copied; li
 whose content follows from their path are right in the copy. Uploads that were never
 finished, lost+found and the like are left out.
 
+--shard I/N copies the I-th of N equal parts of the blobs, by their digests, and no
+links: N machines with the same volume can copy at the same time. A copy without it
+comes after them; it copies what is missing and then the links, so the destination
+has no image before all that it needs. In a pod of an Indexed Job index/N is the part
+of its index.
+
 ` + migrateLocations + `
 
 Going back to the volume after a change of storage is the same command with SRC and
@@ -58,6 +66,9 @@ Exit codes:
   lighterage migrate copy /var/lib/registry 's3://harbor?endpoint=http://minio:9000' --bandwidth 50M
   lighterage migrate copy /var/lib/registry 's3://harbor?endpoint=http://minio:9000' --final
 
+  # one of four machines; when all have ended, the same without --shard
+  lighterage migrate copy /mnt/registry 's3://harbor?endpoint=http://minio:9000' --shard 1/4
+
   # back again
   lighterage migrate copy 's3://harbor?endpoint=http://minio:9000' /var/lib/registry --final`,
 		Args: takes("SRC", "DST"),
@@ -69,6 +80,7 @@ Exit codes:
 	flags.BoolVar(&f.final, "final", false, "the registry is read-only: look again until nothing is new, and remove what has gone")
 	flags.BoolVarP(&f.dryRun, "dry-run", "n", false, "tell what would be copied and removed, and do nothing")
 	flags.IntVar(&f.maxRemove, "max-remove", 0, "most objects that --final may remove (default a tenth of them, at least 1000 but no more than half)")
+	flags.StringVar(&f.shard, "shard", "", "only the `I/N` part of the blobs, such as 1/4, and no links")
 	flags.Var(&f.bandwidth, "bandwidth", "most bytes a second, such as 50M (default no limit)")
 	f.add(cmd)
 	f.addRepositories(flags)
@@ -82,6 +94,10 @@ func (a *app) migrateCopy(ctx context.Context, from, to string, f migrateCopyFla
 	}
 	if f.maxRemove != 0 && !f.final {
 		return usage("--max-remove is for --final: without it nothing is removed")
+	}
+	shard, err := a.readShard(f)
+	if err != nil {
+		return err
 	}
 	at, err := a.location(destinationEnd, to)
 	if err != nil {
@@ -107,6 +123,9 @@ func (a *app) migrateCopy(ctx context.Context, from, to string, f migrateCopyFla
 	}
 	defer done()
 	open := func() (*migration.Journal, error) { return migration.OpenJournal(ctx, dst, store, src.String()) }
+	if f.shard != "" {
+		open = func() (*migration.Journal, error) { return a.openShardJournal(ctx, dst, store, src.String(), shard) }
+	}
 	if f.dryRun {
 		open = func() (*migration.Journal, error) { return migration.ReadJournal(ctx, dst, store) }
 	}
@@ -114,12 +133,53 @@ func (a *app) migrateCopy(ctx context.Context, from, to string, f migrateCopyFla
 	if err != nil {
 		return err
 	}
-	return a.runCopy(ctx, src, dst, journal, f)
+	return a.runCopy(ctx, src, dst, journal, shard, f)
 }
 
-func (a *app) runCopy(ctx context.Context, src, dst tree.Tree, journal *migration.Journal, f migrateCopyFlags) error {
+// readShard reads --shard; without it the whole is copied.
+func (a *app) readShard(f migrateCopyFlags) (migration.Shard, error) {
+	text := f.shard
+	switch {
+	case text == "":
+		return migration.Shard{}, nil
+	case f.final:
+		return migration.Shard{}, usage("--shard is not for --final: what has gone is found by a look at everything")
+	case f.repositories() != nil:
+		return migration.Shard{}, usage("--shard is of all blobs, without --include and --exclude")
+	}
+	if of, indexed := strings.CutPrefix(text, "index/"); indexed {
+		index, err := strconv.Atoi(a.Getenv(jobIndex))
+		if err != nil {
+			return migration.Shard{}, usage("--shard %s: %s is not set to a number, as it is in a pod of an Indexed Job", text, jobIndex)
+		}
+		text = fmt.Sprintf("%d/%s", index+1, of)
+	}
+	shard, err := migration.ParseShard(text)
+	if err != nil {
+		return shard, usage("--shard: %w", err)
+	}
+	return shard, nil
+}
+
+// jobIndex is the variable in which Kubernetes tells a pod its index, from 0.
+const jobIndex = "JOB_COMPLETION_INDEX"
+
+// shardPatience is how long a shard waits for the first one.
+const shardPatience = 10 * time.Minute
+
+func (a *app) openShardJournal(ctx context.Context, dst, store tree.Tree, source string, s migration.Shard) (*migration.Journal, error) {
+	journal, err := migration.OpenShardJournal(ctx, dst, store, source, s, shardPatience, func() {
+		fmt.Fprintf(a.Stderr, "waiting for the shard 1/%d, which marks a new destination\n", s.Of)
+	})
+	if errors.Is(err, migration.ErrFirstShard) {
+		return nil, &failure{exitUnreachable, err, fmt.Sprintf("Begin with --shard 1/%d.", s.Of)}
+	}
+	return journal, err
+}
+
+func (a *app) runCopy(ctx context.Context, src, dst tree.Tree, journal *migration.Journal, shard migration.Shard, f migrateCopyFlags) error {
 	o := migration.CopyOptions{
-		Repositories: f.repositories(), Final: f.final, DryRun: f.dryRun, Concurrency: f.concurrency, MaxRemove: f.maxRemove,
+		Repositories: f.repositories(), Shard: shard, Final: f.final, DryRun: f.dryRun, Concurrency: f.concurrency, MaxRemove: f.maxRemove,
 		Progress: &migration.Progress{},
 	}
 	if f.bandwidth > 0 {
@@ -168,6 +228,9 @@ func writeCopyReport(w io.Writer, r migration.CopyReport) {
 		line += fmt.Sprintf("; %s %s that had gone from the source", removed, grouped(r.Removed))
 	}
 	fmt.Fprintln(w, line)
+	if r.Shard != "" {
+		fmt.Fprintf(w, "  shard        %s of the blobs; a copy without --shard brings the links after all of them\n", r.Shard)
+	}
 	if len(r.Proofs) > 0 {
 		fmt.Fprintf(w, "  proof        %s\n", words(r.Proofs))
 	}

@@ -24,23 +24,16 @@ func (c *copier) adopt(ctx context.Context) error {
 	if c.j.Len() > 0 || c.o.DryRun && c.o.Repositories != nil {
 		return nil
 	}
-	empty := true
-	for _, err := range c.dst.List(ctx, tree.ListOptions{Prefix: layout.Root}) {
-		if err != nil {
-			return err
-		}
-		empty = false
-		break
-	}
-	if empty {
-		return nil
+	parts, err := c.adoptedParts(ctx)
+	if err != nil || len(parts) == 0 {
+		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
-	err := compare(ctx, c.src, c.dst, 0, func(p pair) error {
+	err = compareParts(ctx, c.src, c.dst, parts, func(p pair) error {
 		f := layout.Parse(p.name)
-		if p.src == nil || p.dst == nil || f.Kind == layout.Upload || f.Kind == layout.Foreign {
+		if p.src == nil || p.dst == nil || !c.o.Shard.has(f) || f.Kind == layout.Upload || f.Kind == layout.Foreign {
 			return nil
 		}
 		select {
@@ -64,6 +57,29 @@ func (c *copier) adopt(ctx context.Context) error {
 		return fmt.Errorf("find out what is in the destination already: %w", err)
 	}
 	return c.j.flush(ctx)
+}
+
+// adoptedParts are the listings of what is compared; none if the destination is empty.
+func (c *copier) adoptedParts(ctx context.Context) ([]tree.ListOptions, error) {
+	whole := []tree.ListOptions{{Prefix: layout.Root}}
+	if !c.o.Shard.all() {
+		var err error
+		if whole, err = c.o.Shard.parts(ctx, c.dst, tree.ListOptions{}); err != nil {
+			return nil, err
+		}
+	}
+	for _, part := range whole {
+		for _, err := range c.dst.List(ctx, part) {
+			if err != nil {
+				return nil, err
+			}
+			if c.o.Shard.all() {
+				return listingParts(ctx, c.src, 0)
+			}
+			return whole, nil
+		}
+	}
+	return nil, nil
 }
 
 func (c *copier) adoptOne(ctx context.Context, f layout.File, p pair) error {

@@ -26,6 +26,11 @@ func compare(ctx context.Context, src, dst tree.Tree, expected int, each func(p 
 	if err != nil {
 		return err
 	}
+	return compareParts(ctx, src, dst, parts, each)
+}
+
+// compareParts is compare for what the parts list.
+func compareParts(ctx context.Context, src, dst tree.Tree, parts []tree.ListOptions, each func(p pair) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(listingsAtOnce)
 	for _, part := range parts {

@@ -20,6 +20,11 @@ type CopyOptions struct {
 	// Repositories selects repositories; nil is all of them. Of selected ones only the
 	// blobs that they link to are copied.
 	Repositories func(name string) bool
+	// Shard selects a part of all blobs, and no links. A copy without one, after all shards
+	// of a set, finds their blobs in the journal, copies what is missing, and then the links:
+	// nothing depends on shards having come to their ends. It goes with neither Repositories
+	// nor Final.
+	Shard Shard
 	// Final is for a source that does not change any more: after a copy like any other,
 	// each file of the source is looked at, until such a look finds nothing new. Then the
 	// copy removes from the
@@ -58,6 +63,7 @@ const finalPasses = 5
 type CopyReport struct {
 	Source      string           `json:"source"`
 	Destination string           `json:"destination"`
+	Shard       string           `json:"shard,omitempty"` // I/N: only these blobs, and no links
 	DryRun      bool             `json:"dry_run,omitempty"`
 	Final       bool             `json:"final,omitempty"`
 	Passes      int              `json:"passes"`              // looks at the whole source
@@ -111,6 +117,9 @@ func Copy(ctx context.Context, src, dst tree.Tree, j *Journal, o CopyOptions) (C
 	if o.Progress == nil {
 		o.Progress = &Progress{}
 	}
+	if !o.Shard.all() && (o.Final || o.Repositories != nil) {
+		return CopyReport{}, problem.New(problem.BadRequest, "a shard is of all blobs, and no copy that removes anything")
+	}
 	c := &copier{src: src, dst: dst, j: j, o: o, p: o.Progress, slots: make(chan struct{}, o.Concurrency), flights: map[string]*flight{}, damage: map[string]int64{}}
 	began := time.Now()
 	err := c.run(ctx)
@@ -148,6 +157,9 @@ func (c *copier) run(ctx context.Context) error {
 	}
 	if err := c.adopt(ctx); err != nil {
 		return err
+	}
+	if !c.o.Shard.all() {
+		return c.shard(ctx)
 	}
 	if !c.o.Final || !c.o.DryRun {
 		if err := c.pass(ctx, false); err != nil || !c.o.Final {
@@ -208,8 +220,10 @@ func (c *copier) pass(ctx context.Context, exact bool) error {
 			return err
 		}
 	}
-	if err := c.repositories(ctx); err != nil {
-		return err
+	if c.o.Shard.all() {
+		if err := c.repositories(ctx); err != nil {
+			return err
+		}
 	}
 	if c.o.DryRun {
 		return nil
@@ -217,13 +231,36 @@ func (c *copier) pass(ctx context.Context, exact bool) error {
 	if err := c.j.endTags(ctx); err != nil || c.p.failed.Load() > 0 {
 		return err // what a store has failed to answer may be there
 	}
+	if c.o.Shard.all() && c.o.Repositories == nil {
+		if err := c.j.endShards(ctx); err != nil {
+			return err
+		}
+	}
 	return c.j.fulfilled(ctx)
+}
+
+// shard copies one shard, and keeps that it has come to its end.
+func (c *copier) shard(ctx context.Context) error {
+	if c.o.DryRun {
+		return c.pass(ctx, false)
+	}
+	if err := c.j.shardBegins(ctx, c.o.Shard); err != nil {
+		return err
+	}
+	if err := c.pass(ctx, false); err != nil || c.p.failed.Load() > 0 {
+		return err
+	}
+	return c.j.shardEnds(ctx, c.o.Shard)
 }
 
 // blobs copies all blobs.
 func (c *copier) blobs(ctx context.Context) error {
+	parts, err := c.o.Shard.parts(ctx, c.src, c.listing(layout.Blobs))
+	if err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
-	for _, part := range blobParts(c.listing(layout.Blobs)) {
+	for _, part := range parts {
 		g.Go(func() error {
 			b := c.batch(ctx)
 			for o, err := range c.src.List(ctx, part) {
@@ -231,7 +268,7 @@ func (c *copier) blobs(ctx context.Context) error {
 					return errors.Join(err, b.wait())
 				}
 				f := layout.Parse(o.Name)
-				if f.Kind != layout.Blob {
+				if f.Kind != layout.Blob || !c.o.Shard.has(f) {
 					continue
 				}
 				if c.wanted(o.Name) && !b.intend(o.Name, func(ctx context.Context) error { return c.blob(ctx, f.Digest(), o.Size) }) {
@@ -268,6 +305,9 @@ func (c *copier) report() CopyReport {
 		Found: c.p.found.Load(), Known: c.p.known.Load(), Copied: c.p.copied.Load(), Bytes: c.p.bytes.Load(),
 		Removed: c.p.removed.Load(), Repaired: c.p.repaired.Load(), Postponed: c.p.postponed.Load(), Failed: c.p.failed.Load(),
 		Adopted: c.adopted, Damage: c.damage, Proofs: c.p.Proofs(),
+	}
+	if !c.o.Shard.all() {
+		r.Shard = c.o.Shard.String()
 	}
 	return r
 }

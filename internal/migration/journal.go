@@ -55,6 +55,9 @@ type Journal struct {
 	number   int       // of the newest segment
 	writing  sync.Mutex
 
+	shard  Shard          // whose blobs alone are remembered
+	shards map[Shard]bool // that have begun since the last copy of everything: whether they have ended
+
 	intents intents
 	// made tells whether the identity that this run has given to a destination is still
 	// the one that it has; nil: it had one.
@@ -75,7 +78,11 @@ type identity struct {
 // problem.Conflict when the journal in store belongs to another destination, or to
 // this one before somebody emptied it.
 func OpenJournal(ctx context.Context, dst, store tree.Tree, source string) (*Journal, error) {
-	j := newJournal(store)
+	return openJournal(ctx, dst, newJournal(store), source, readIdentity)
+}
+
+func openJournal(ctx context.Context, dst tree.Tree, j *Journal, source string, readIdentity func(ctx context.Context, t tree.Tree) (identity, error)) (*Journal, error) {
+	store := j.store
 	if err := j.load(ctx); err != nil {
 		return nil, err
 	}
@@ -127,7 +134,7 @@ func ReadJournal(ctx context.Context, dst, store tree.Tree) (*Journal, error) {
 func (j *Journal) writable() bool { return j.id != "" }
 
 func newJournal(store tree.Tree) *Journal {
-	return &Journal{store: store, run: rand.Text()[:8], keyer: newKeyer(), tags: map[key]key{}, removing: map[string]bool{}}
+	return &Journal{store: store, run: rand.Text()[:8], keyer: newKeyer(), tags: map[key]key{}, removing: map[string]bool{}, shards: map[Shard]bool{}}
 }
 
 func readIdentity(ctx context.Context, t tree.Tree) (identity, error) {

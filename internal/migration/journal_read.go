@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lighterage/lighterage/internal/layout"
 	"github.com/lighterage/lighterage/internal/problem"
 	"github.com/lighterage/lighterage/internal/tree"
 )
@@ -28,7 +29,16 @@ func (j *Journal) load(ctx context.Context) error {
 	}
 	unsure := map[string]bool{}
 	err := j.read(ctx, func(h segmentHead, r record) {
+		if r.name != "" && !j.shard.has(layout.Parse(r.name)) {
+			return
+		}
 		switch r.op {
+		case opShard, opShardEnd:
+			if s, err := ParseShard(r.content); err == nil { // it has been read already
+				j.shards[s] = j.shards[s] || r.op == opShardEnd
+			}
+		case opShardsEnd:
+			clear(j.shards)
 		case opStored:
 			j.known.add(j.of(r.name))
 			delete(j.removing, r.name)

@@ -33,10 +33,15 @@ func TestASegmentIsReadAsItWasWritten(t *testing.T) {
 		return record{op: rapid.SampledFrom([]op{opForget, opIntend, opRemoving, opRemoved}).Draw(t, "op"), name: name.Draw(t, "name")}
 	})
 	mark := rapid.Custom(func(t *rapid.T) record {
-		return record{op: rapid.SampledFrom([]op{opTagsBegin, opTagsEnd, opForgetTags, opChecked}).Draw(t, "op")}
+		return record{op: rapid.SampledFrom([]op{opTagsBegin, opTagsEnd, opForgetTags, opChecked, opShardsEnd}).Draw(t, "op")}
+	})
+	shard := rapid.Custom(func(t *rapid.T) record {
+		of := rapid.IntRange(1, MaxShards).Draw(t, "of")
+		s := Shard{rapid.IntRange(1, of).Draw(t, "index"), of}
+		return record{op: rapid.SampledFrom([]op{opShard, opShardEnd}).Draw(t, "op"), content: s.String()}
 	})
 	rapid.Check(t, func(t *rapid.T) {
-		want := rapid.SliceOf(rapid.OneOf(stored, other, mark)).Draw(t, "records")
+		want := rapid.SliceOf(rapid.OneOf(stored, other, mark, shard)).Draw(t, "records")
 		head := segmentHead{tree: "T", run: "R", time: time.Unix(1_700_000_000, 0).UTC()}
 		var s segment
 		for _, r := range want {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -32,6 +33,7 @@ func TestMain(m *testing.M) {
 type errand struct {
 	From, To, Journal string // Journal: a folder; "": in To
 	Final             bool
+	Shard             string // I/N, "": everything
 }
 
 // outcome is what it has to tell.
@@ -78,12 +80,22 @@ func (o *outcome) run(ctx context.Context, e errand) error {
 		}
 		defer func() { _ = store.Close() }()
 	}
-	j, err := OpenJournal(ctx, dst, store, src.String())
+	journal := func() (*Journal, error) { return OpenJournal(ctx, dst, store, src.String()) }
+	var shard Shard
+	if e.Shard != "" {
+		if shard, err = ParseShard(e.Shard); err != nil {
+			return err
+		}
+		journal = func() (*Journal, error) {
+			return OpenShardJournal(ctx, dst, store, src.String(), shard, time.Minute, func() {})
+		}
+	}
+	j, err := journal()
 	if err != nil {
 		return err
 	}
 	o.Report, err = Copy(ctx, src, dst, j, CopyOptions{
-		Final:     e.Final,
+		Final: e.Final, Shard: shard,
 		OnDamage:  func(d Damage) { o.Damaged = append(o.Damaged, d.String()) },
 		OnFailure: func(name string, err error) { o.Failed = append(o.Failed, fmt.Sprint(name, ": ", err)) },
 	})

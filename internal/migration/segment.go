@@ -42,6 +42,9 @@ const (
 	opTagsEnd    op = 'T' // all changed tags of this run have been recorded
 	opForgetTags op = 'c' // what was recorded of tags before is not so
 	opChecked    op = 'v' // a check of everything has found no difference
+	opShard      op = 'n' // I/N: a copy of this shard begins
+	opShardEnd   op = 'N' // I/N: all its blobs are in the destination
+	opShardsEnd  op = 'o' // a copy of everything has made sure that all blobs are
 )
 
 type record struct {
@@ -49,7 +52,7 @@ type record struct {
 	proof   tree.Proof
 	size    int64  // bytes
 	etag    string // "" if unknown
-	content string // of tags
+	content string // of tags; of shards which one
 	name    string
 }
 
@@ -74,7 +77,7 @@ func (s *segment) add(r record) {
 		b = append(b, ' ')
 		b = append(b, field(r.etag)...)
 	}
-	if r.op == opTag {
+	if r.op == opTag || r.op == opShard || r.op == opShardEnd {
 		b = append(b, ' ')
 		b = append(b, field(r.content)...)
 	}
@@ -171,8 +174,14 @@ func parseRecord(text string) (r record, ok bool) {
 	r.op = op(text[0])
 	rest := text[1:]
 	switch r.op {
-	case opTagsBegin, opTagsEnd, opForgetTags, opChecked:
+	case opTagsBegin, opTagsEnd, opForgetTags, opChecked, opShardsEnd:
 		return r, rest == ""
+	case opShard, opShardEnd:
+		if r.content, ok = strings.CutPrefix(rest, " "); !ok {
+			return r, false
+		}
+		_, err := ParseShard(r.content)
+		return r, err == nil
 	case opForget, opIntend, opRemoving, opRemoved:
 	case opStored, opTag:
 		if rest, ok = r.parseFields(rest); !ok {

@@ -18,8 +18,14 @@ func Survey(ctx context.Context, src tree.Tree, j *Journal, o CopyOptions) error
 	if o.Repositories != nil || o.Progress == nil {
 		return nil
 	}
-	parts := blobParts(tree.ListOptions{Implied: true, Present: true})
-	parts = append(parts, tree.ListOptions{Prefix: layout.Repositories, Implied: true})
+	parts, err := o.Shard.parts(ctx, src, tree.ListOptions{Implied: true, Present: true})
+	if err != nil {
+		return err
+	}
+	if o.Shard.all() {
+		parts = append(parts, tree.ListOptions{Prefix: layout.Repositories, Implied: true})
+	}
+	shard := o.Shard
 	counts := make([]struct{ objects, bytes int64 }, len(parts))
 	g, ctx := errgroup.WithContext(ctx)
 	for i, part := range parts {
@@ -28,7 +34,7 @@ func Survey(ctx context.Context, src tree.Tree, j *Journal, o CopyOptions) error
 				if err != nil {
 					return err
 				}
-				if f := layout.Parse(o.Name); f.Kind == layout.Foreign || f.Kind == layout.Upload || j.has(o.Name) {
+				if f := layout.Parse(o.Name); f.Kind == layout.Foreign || f.Kind == layout.Upload || !shard.has(f) || j.has(o.Name) {
 					continue
 				}
 				counts[i].objects++
