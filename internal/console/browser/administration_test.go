@@ -19,6 +19,7 @@ type adminWords struct {
 	newLabel, labelRequired, labelCreated, labelUpdated, labelDeleted                                                                   string
 	nothing, reset                                                                                                                      string
 	readOnlyBox, readOnlyAsk, saved, number, unsaved                                                                                    string
+	settingsEntry                                                                                                                       []string // of the log, by columns
 }
 
 func adminInBoth() []adminWords {
@@ -33,7 +34,8 @@ func adminInBoth() []adminWords {
 		disabled: "Disabled", robotDeleted: "Robot account deleted successfully.",
 		newLabel: "New Label", labelRequired: "Label name is required.", labelCreated: "Label created successfully.", labelUpdated: "Label updated successfully.", labelDeleted: "Label deleted successfully.",
 		nothing: "No entry is like this.", reset: "Reset",
-		readOnlyBox: "Repository Read Only", readOnlyAsk: "Turn on read-only mode?", saved: "Configuration has been saved.", number: "Enter a whole number of at least 1.", unsaved: "There are changes that are not saved.",
+		settingsEntry: []string{"admin", "configuration\nupdate configuration: read_only=false", "Configuration", "Update", "Succeeded"},
+		readOnlyBox:   "Repository Read Only", readOnlyAsk: "Turn on read-only mode?", saved: "Configuration has been saved.", number: "Enter a whole number of at least 1.", unsaved: "There are changes that are not saved.",
 	}, {
 		words: chinese(), users: "用户管理", robots: "机器人账户", labels: "标签", logs: "日志", settings: "配置管理", systemSettings: "系统设置", selectOne: "选择 ",
 		newUser: "创建用户", nameRequired: "用户名为必填项。", passwordRule: "密码长度为 8 至 128 个字符", same: "两次输入的密码不一致。", emailForm: "请输入正确的邮箱地址",
@@ -45,7 +47,8 @@ func adminInBoth() []adminWords {
 		disabled: "停用", robotDeleted: "成功删除机器人账户。",
 		newLabel: "新建标签", labelRequired: "标签名字为必填项。", labelCreated: "成功创建标签。", labelUpdated: "成功更新标签。", labelDeleted: "成功删除标签。",
 		nothing: "没有符合条件的日志。", reset: "重置",
-		readOnlyBox: "仓库只读", readOnlyAsk: "启用只读模式？", saved: "配置已保存。", number: "请输入不小于 1 的整数。", unsaved: "有尚未保存的更改。",
+		settingsEntry: []string{"admin", "configuration\nupdate configuration: read_only=false", "配置", "更新", "成功"},
+		readOnlyBox:   "仓库只读", readOnlyAsk: "启用只读模式？", saved: "配置已保存。", number: "请输入不小于 1 的整数。", unsaved: "有尚未保存的更改。",
 	}}
 }
 
@@ -239,7 +242,10 @@ func looksAtTheLog(p *page, w adminWords) {
 	p.t.Helper()
 	ts.Push(p.t, ts.Remote(p.url, "admin", adminPassword, ""), "library/app", "v1", ts.DockerImage(p.t, 1))
 	p.link(w.logs)
-	p.until("what was done is there", `find("td", `+quote(w.systemSettings)+`) || document.querySelectorAll(".ant-table-row").length > 5`)
+	p.until("the last change of the settings is there, and who made it", `[...document.querySelectorAll(".ant-table-row")].some((row) => {
+		const cells = [...row.querySelectorAll("td")].map((c) => c.innerText.trim());
+		return `+quote(w.settingsEntry)+`.every((text, i) => cells[i] === text) && cells[5] !== "";
+	})`)
 	p.accessible("logs")
 	p.goTo("/harbor/logs?search=library/app&operation=create")
 	p.until("the push is found", `[...document.querySelectorAll(".ant-table-row")].some((r) => r.innerText.includes("library/app") && r.innerText.includes("admin"))`)

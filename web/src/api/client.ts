@@ -115,7 +115,7 @@ export async function must<T>(answer: Promise<Answer<T>>): Promise<T> {
 }
 
 /** The data of an answer that is one page of a list, and how many there are on all. */
-export async function mustPage<T>(answer: Promise<Answer<T>>): Promise<{ data: T; total: number; location: string }> {
+export async function mustPage<T>(answer: Promise<Answer<T>>): Promise<{ data: T; total: number; location: string; mark: string }> {
   const { data, error, response } = await answer;
   if (!response.ok) {
     if (response.status === 401) onSessionEnd();
@@ -125,6 +125,7 @@ export async function mustPage<T>(answer: Promise<Answer<T>>): Promise<{ data: T
     data: data as T,
     total: Number(response.headers.get("X-Total-Count") ?? 0),
     location: response.headers.get("Location") ?? "",
+    mark: response.headers.get("X-Lighterage-Mark") ?? "",
   };
 }
 

@@ -50,6 +50,20 @@ export function useLiveStorageChecks(): void {
   }), [client]);
 }
 
+/** How many entries of the log have come since a page of it was read: the page stays as it is. */
+export function useNewLogEntries(read: { q: string; mark: string } | undefined): number {
+  const [told, setTold] = useState({ q: "", mark: "", count: 0 });
+  const q = read?.q ?? "", mark = read?.mark ?? "";
+  useEffect(() => {
+    if (mark === "") return undefined;
+    const since = new URLSearchParams({ since: mark, ...(q !== "" && { q }) });
+    return whileSeen(`/api/v2.0/auditlog-exts/watch?${since}`, (source) => {
+      source.addEventListener("entries", (event) => setTold({ q, mark, count: (JSON.parse(event.data as string) as { new: number }).new }));
+    });
+  }, [q, mark]);
+  return told.q === q && told.mark === mark ? told.count : 0;
+}
+
 /** Listens to a stream while the page is seen: browsers allow six connections to a server. */
 function whileSeen(path: string, begin: (source: EventSource) => void): () => void {
   let source: EventSource | undefined;
@@ -86,7 +100,8 @@ function listen(source: EventSource, client: QueryClient, setLive: (live: boolea
     clearTimeout(lost);
     lost = undefined;
     setLive(true);
-    void client.invalidateQueries(); // what has changed while nobody listened
+    // What has changed while nobody listened; but the log stays as it is while it is read.
+    void client.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== "logs" });
   });
   source.addEventListener("error", () => {
     // The server ends each stream after some minutes, and browsers come again at once:

@@ -130,9 +130,10 @@ export const queries = {
 
   settings: () => queryOptions({ queryKey: ["settings"], queryFn: () => must(api.GET("/configurations")) }),
   logs: (filter: { q?: string; sort?: string; page: number; page_size: number }) => queryOptions({
-    queryKey: ["logs", filter], placeholderData: keepPreviousData,
-    queryFn: () => mustPage(api.GET("/auditlog-exts", { params: { query: filter } })),
+    queryKey: ["logs", filter], placeholderData: keepPreviousData, staleTime: 0, // nothing tells that it is old before it is shown
+    queryFn: async () => ({ ...(await mustPage(api.GET("/auditlog-exts", { params: { query: filter } }))), q: filter.q ?? "" }),
   }),
+  logRecording: () => queryOptions({ queryKey: ["log-recording"], staleTime: 0, queryFn: () => must(api.GET("/auditlog-exts/recording")) }),
   logKinds: () => queryOptions({ queryKey: ["log-kinds"], staleTime: Infinity, queryFn: () => must(api.GET("/auditlog-exts/events")) }),
   users: (filter: { q?: string; sort?: string; page: number; page_size: number }) => queryOptions({
     queryKey: ["users", filter], placeholderData: keepPreviousData,

@@ -1,8 +1,10 @@
 // Logs: who did what. Everybody sees what concerns them; the server says what that is.
-import { CheckCircleFilled, CloseCircleFilled, ReloadOutlined } from "@ant-design/icons";
-import { useQuery } from "@tanstack/react-query";
-import { Button, Input, Select, Table, Tag, Typography, type TableColumnsType } from "antd";
+import { ArrowUpOutlined, CheckCircleFilled, CloseCircleFilled, ReloadOutlined } from "@ant-design/icons";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { Alert, Button, Input, Select, Table, Tag, Typography, type TableColumnsType } from "antd";
+import { useState } from "react";
 import type { LogEntry } from "../../api/client";
+import { useNewLogEntries } from "../../api/events";
 import { contains, queries } from "../../api/queries";
 import { Failure } from "../../parts/failure";
 import { Nothing, PageHead, Panel } from "../../parts/page";
@@ -13,16 +15,28 @@ const filters = ["user", "search", "type", "operation", "result", "from", "until
 
 export default function LogsPage() {
   const { words, format } = useTongue();
+  const client = useQueryClient();
   const table = useServerTable();
   const { address, setAddress } = table;
   const q = conditions(address);
   const logs = useQuery(queries.logs({ page: table.page, page_size: table.size, sort: table.sort ?? "-op_time", ...(q !== "" && { q }) }));
+  const fresh = useNewLogEntries(logs.data);
+  const recording = useQuery(queries.logRecording()).data;
   const kinds = useQuery(queries.logKinds()).data?.map((k) => k.event_type ?? "") ?? [];
-  const types = [...new Set(kinds.map((k) => k.slice(k.indexOf("_") + 1)))];
-  const operations = [...new Set(kinds.map((k) => k.slice(0, k.indexOf("_"))))];
+  const types = [...new Set(kinds.map(typeOf))];
+  const operations = [...new Set(kinds.map(operationOf))];
   const narrowed = filters.some((f) => address.has(f));
   const set = (name: string) => (value: string | undefined) => setAddress({ [name]: value, page: undefined });
   const name = (known: Record<string, string>, text: string | undefined) => known[text ?? ""] ?? text;
+  const kindName = (k: string) => words.logs.kind(name(words.logs.types, typeOf(k)) ?? "", name(words.logs.operations, operationOf(k)) ?? "");
+  const renew = () => {
+    if (!address.has("page") && !address.has("sort")) {
+      void logs.refetch();
+      return;
+    }
+    client.removeQueries({ queryKey: ["logs"], type: "inactive" }); // the first page as it was
+    setAddress({ page: undefined, sort: undefined });
+  };
 
   const columns: TableColumnsType<LogEntry> = [
     { title: words.logs.columns.user, dataIndex: "username", className: "break", render: (user: string | undefined) => user === undefined || user === "" ? "-" : user },
@@ -45,11 +59,16 @@ export default function LogsPage() {
   ];
   return (
     <>
-      <PageHead title={words.logs.title} sub={words.logs.intro} />
+      <PageHead title={words.logs.title} sub={[
+        words.logs.intro,
+        ...(recording === undefined ? [] : [recording.retention_days === 0 ? words.logs.keptForEver : words.logs.kept(recording.retention_days)]),
+        ...(recording === undefined || recording.disabled_event_types.length === 0 ? [] : [words.logs.without(recording.disabled_event_types.map(kindName).join(words.logs.comma))]),
+      ].join(words.logs.space)} />
+      {recording?.recorded === false && <Alert type="warning" showIcon title={words.logs.off} description={words.logs.offText} style={{ marginBottom: 16 }} />}
       <Panel>
-        <div className="toolbar" key={narrowed ? "narrowed" : "all"}>
-          <Input.Search style={{ width: 170 }} allowClear placeholder={words.logs.filterUser} aria-label={words.logs.filterUser} defaultValue={address.get("user") ?? ""} onSearch={set("user")} />
-          <Input.Search style={{ width: 200 }} allowClear placeholder={words.logs.filterResource} aria-label={words.logs.filterResource} defaultValue={table.search} onSearch={set("search")} />
+        <div className="toolbar">
+          <Finder label={words.logs.filterUser} width={170} value={address.get("user")} change={set("user")} />
+          <Finder label={words.logs.filterResource} width={230} value={address.get("search")} change={set("search")} />
           <Choice label={words.logs.allTypes} value={address.get("type")} change={set("type")} of={types.map((t) => [t, name(words.logs.types, t) ?? t])} />
           <Choice label={words.logs.allOperations} value={address.get("operation")} change={set("operation")} of={operations.map((o) => [o, name(words.logs.operations, o) ?? o])} />
           <Choice label={words.logs.allResults} value={address.get("result")} change={set("result")} of={[["true", words.logs.ok], ["false", words.logs.failed]]} />
@@ -57,6 +76,7 @@ export default function LogsPage() {
           <Moment label={words.logs.until} value={address.get("until")} change={set("until")} />
           {narrowed && <Button onClick={() => setAddress(Object.fromEntries(filters.map((f) => [f, undefined])))}>{words.logs.reset}</Button>}
           <span className="toolbar-space" />
+          <span aria-live="polite">{fresh > 0 && <Button type="link" icon={<ArrowUpOutlined />} onClick={renew}>{words.logs.fresh(fresh)}</Button>}</span>
           <Button icon={<ReloadOutlined />} aria-label={words.common.refresh} title={words.common.refresh} onClick={() => void logs.refetch()} />
         </div>
         {logs.error !== null && <Failure error={logs.error} retry={() => void logs.refetch()} />}
@@ -68,6 +88,14 @@ export default function LogsPage() {
       </Panel>
     </>
   );
+}
+
+function operationOf(kind: string): string {
+  return kind.slice(0, kind.indexOf("_"));
+}
+
+function typeOf(kind: string): string {
+  return kind.slice(kind.indexOf("_") + 1);
 }
 
 /** A text with its digests cut to what people compare. */
@@ -101,7 +129,45 @@ function Choice({ label, value, change, of }: { label: string; value: string | n
   return <Select style={{ minWidth: 150 }} aria-label={label} value={value ?? ""} onChange={change} options={[{ value: "", label }, ...of.map(([key, text]) => ({ value: key, label: text }))]} />;
 }
 
-/** A time as the browser has people choose one. */
+/** What is typed, until the address is another one. */
+function useTyped(value: string | null, shown: string): [string, (text: string, address: string | null) => void] {
+  const [typed, setTyped] = useState({ address: value, text: shown });
+  return [typed.address === value ? typed.text : shown, (text, address) => setTyped({ address, text })];
+}
+
+function Finder({ label, width, value, change }: { label: string; width: number; value: string | null; change: (value: string | undefined) => void }) {
+  const [text, setText] = useTyped(value, value ?? "");
+  const search = (typed: string) => {
+    const found = typed.trim();
+    setText(found, found === "" ? null : found);
+    change(found === "" ? undefined : found);
+  };
+  return (
+    <Input.Search
+      style={{ width }} allowClear placeholder={label} aria-label={label} value={text} onChange={(event) => setText(event.target.value, value)} onSearch={search}
+    />
+  );
+}
+
+/** A time as the browser has people choose one, in their zone. The address has it in UTC: whoever it is sent to sees the same entries. */
 function Moment({ label, value, change }: { label: string; value: string | null; change: (value: string | undefined) => void }) {
-  return <label className="moment">{label}<Input type="datetime-local" style={{ width: 200 }} value={value ?? ""} onChange={(event) => change(event.target.value)} /></label>;
+  const [text, setText] = useTyped(value, chosen(value));
+  const type = (now: string) => {
+    const next = addressed(now);
+    setText(now, next ?? null);
+    change(next);
+  };
+  return <label className="moment">{label}<Input type="datetime-local" style={{ width: 200 }} value={text} onChange={(event) => type(event.target.value)} /></label>;
+}
+
+/** A time of an address as it is chosen. One without a zone is of the reader's. */
+function chosen(text: string | null): string {
+  const t = new Date(text ?? "");
+  if (text === null || Number.isNaN(t.getTime())) return "";
+  return new Date(t.getTime() - t.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
+function addressed(text: string): string | undefined {
+  const t = new Date(text);
+  return Number.isNaN(t.getTime()) ? undefined : `${t.toISOString().slice(0, 16)}Z`;
 }

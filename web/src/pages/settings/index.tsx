@@ -90,7 +90,9 @@ function SettingsForm({ kept }: { kept: Settings }) {
       </Form.Item>
       <Form.Item name="robot_token_duration" label={words.settings.robotDays} extra={words.settings.robotDaysTip} rules={atLeastOne}>{number}</Form.Item>
       <Form.Item name="read_only" valuePropName="checked" extra={words.settings.readOnlyTip}><Checkbox>{words.settings.readOnly}</Checkbox></Form.Item>
-      <Form.Item name="audit_log_retention_days" label={words.settings.logDays} extra={words.settings.logDaysTip} rules={atLeastOne}>{number}</Form.Item>
+      <Form.Item name="audit_log_retention_days" label={words.settings.logDays} extra={words.settings.logDaysTip} rules={[{ required: true, type: "integer", min: 0, message: words.settings.numberOrZero }]}>
+        <InputNumber min={0} precision={0} style={{ width: 160 }} />
+      </Form.Item>
       <Form.Item name="skip_audit_log_database" valuePropName="checked" extra={words.settings.skipLogTip}><Checkbox>{words.settings.skipLog}</Checkbox></Form.Item>
       <Form.Item name="banner_message" label={words.settings.banner} extra={words.settings.bannerTip}><Input.TextArea rows={2} maxLength={1000} className="growing" /></Form.Item>
       <div aria-live="polite">{save.isError && <Failure error={save.error} />}</div>

@@ -1,6 +1,17 @@
+import { count, n0 } from "./count";
+
 export const logs = {
   title: "Logs",
   intro: "Who did what, and when.",
+  kept: (days: number) => `Entries are kept for ${count(days, "day", "days")}.`,
+  keptForEver: "Entries are kept for ever.",
+  comma: ", ",
+  space: " ",
+  kind: (type: string, operation: string) => `${type} (${operation})`,
+  without: (what: string) => `Not recorded: ${what}.`,
+  off: "Nothing is being recorded",
+  offText: "The audit log is turned off in the system settings. What is done now will not be found here later.",
+  fresh: (n: number) => (n >= 1000 ? `More than ${n0(n - 1)} new entries` : count(n, "new entry", "new entries")),
   columns: { user: "Username", resource: "Resource", type: "Resource Type", operation: "Operation", result: "Result", time: "Timestamp" },
   ok: "Succeeded",
   failed: "Failed",

@@ -1,8 +1,18 @@
 import type { Words } from "../en";
+import { n0 } from "./count";
 
 export const logs: Words["logs"] = {
   title: "日志",
   intro: "谁在什么时间做了什么。",
+  kept: (days) => `日志保留 ${n0(days)} 天。`,
+  keptForEver: "日志永久保留。",
+  comma: "、",
+  space: "",
+  kind: (type, operation) => `${type}（${operation}）`,
+  without: (what) => `未记录：${what}。`,
+  off: "当前未记录日志",
+  offText: "系统设置中已关闭审计日志，现在的操作以后将无法在此查到。",
+  fresh: (n) => (n >= 1000 ? `超过 ${n0(n - 1)} 条新日志` : `${n0(n)} 条新日志`),
   columns: { user: "用户名", resource: "资源", type: "资源类型", operation: "操作", result: "结果", time: "时间戳" },
   ok: "成功",
   failed: "失败",
