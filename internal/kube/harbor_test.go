@@ -76,7 +76,7 @@ func TestHarborSaysWhatGoesOnInIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Activity{
-		ReadOnly: true, Editable: true, Running: []string{"GARBAGE_COLLECTION"}, Paused: []string{"RETENTION"},
+		ReadOnly: true, Editable: true, Running: []string{"GARBAGE_COLLECTION"}, Paused: []string{"RETENTION"}, Queues: []string{"RETENTION"},
 		Schedules: []Schedule{{"GARBAGE_COLLECTION", 0, "0 0 0 * * *"}, {"RETENTION", 4, "0 0 1 * * 0"}, {"REPLICATION", 9, "0 */5 * * * *"}},
 	}
 	if diff := cmp.Diff(want, r.Activity); diff != "" {

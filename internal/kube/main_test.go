@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -36,6 +37,11 @@ var plane struct {
 }
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	// These tests wait for a control plane far more than they calculate.
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+		_ = parallel.Value.Set("6")
+	}
 	code := m.Run()
 	if plane.kube != nil {
 		plane.kube.Stop()

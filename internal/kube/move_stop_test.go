@@ -57,7 +57,7 @@ func TestAMoveThatStopsBeforeTheSwitchLeavesHarborAsItWas(t *testing.T) {
 	}{
 		"the cache is not reached": {
 			func() func() {
-				f.container("--dry-run", "flush", func() (int, string) { return 3, `{"error": "refused"}` })
+				f.container("--dry-run", "flush", func() (int, string) { return 1, `{"error": "refused"}` })
 				return nil
 			}, nil, "is not reached from a pod",
 		},
@@ -139,65 +139,67 @@ func TestAMoveThatStopsBeforeTheSwitchLeavesHarborAsItWas(t *testing.T) {
 	}
 }
 
-func TestAfterTheSwitchHarborIsGoneOnWithOrBroughtBack(t *testing.T) {
+const paused = "GARBAGE_COLLECTION RETENTION REPLICATION "
+
+// stopped looks at a move that ended early: what it says, and how Harbor is.
+func (f *fleet) stopped(got ended, says, as string) {
+	f.t.Helper()
+	if got.code != 1 || !strings.Contains(got.errors, says) {
+		f.t.Errorf("%+v", got)
+	}
+	if is := f.as(); is != as {
+		f.t.Errorf("Harbor is %s", is)
+	}
+	status := f.migrate(f.t.Context(), "status")
+	if said := strings.Contains(status.out, "READ-ONLY"); said != strings.HasPrefix(as, "read-only") || said != strings.Contains(got.errors, "IS READ-ONLY") {
+		f.t.Errorf("is it said that Harbor is read-only?\n%s\n%s", status.out, got.errors)
+	}
+}
+
+// does looks at a command that went well.
+func (f *fleet) does(got ended, as string) {
+	f.t.Helper()
+	if is := f.as(); got.code != 0 || is != as {
+		f.t.Errorf("%+v, Harbor is %s", got, is)
+	}
+}
+
+// New pods of the registry do not start: an image cannot be pulled, say.
+func TestARolloutThatFailedIsGoneOnWith(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	all := "GARBAGE_COLLECTION RETENTION REPLICATION "
-	stopped := func(what string, got ended, says, as string) {
-		t.Helper()
-		if got.code != 1 || !strings.Contains(got.errors, says) {
-			t.Errorf("%s: %+v", what, got)
-		}
-		if is := f.as(); is != as {
-			t.Errorf("%s: Harbor is %s", what, is)
-		}
-		status := f.migrate(t.Context(), "status")
-		if said := strings.Contains(status.out, "READ-ONLY"); said != strings.HasPrefix(as, "read-only") || said != strings.Contains(got.errors, "IS READ-ONLY") {
-			t.Errorf("%s: is it said that Harbor is read-only?\n%s\n%s", what, status.out, got.errors)
-		}
-	}
-
-	// New pods of the registry do not start: an image cannot be pulled, say.
-	var mu sync.Mutex
-	start := false
-	f.operator.Hold(func(name string) bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return start || !strings.HasPrefix(name, "harbor-registry")
-	})
-	stopped("a failed rollout", f.run(t.Context(), "--rollout-timeout", "2s"), "has not ended within 2s", "read-only "+all+"bucket")
-	mu.Lock()
-	start = true
-	mu.Unlock()
-	if got := f.run(t.Context()); got.code != 0 || f.as() != "open bucket" {
-		t.Errorf("gone on with: %+v, %s", got, f.as())
-	}
-	if got := f.run(t.Context()); got.code != 0 || !strings.Contains(got.out, "has its images in the bucket") {
+	f.operator.Hold(func(name string) bool { return !strings.HasPrefix(name, "harbor-registry") })
+	f.stopped(f.run(t.Context(), "--rollout-timeout", "2s"), "has not ended within 2s", "read-only "+paused+"bucket")
+	f.operator.Hold(nil)
+	f.does(f.run(t.Context()), "open bucket")
+	got := f.run(t.Context())
+	if f.does(got, "open bucket"); !strings.Contains(got.out, "has its images in the bucket") {
 		t.Errorf("once more, with nothing left to be done: %+v", got)
 	}
-	if got := f.rollback(t.Context()); got.code != 0 || f.as() != "open volume" {
-		t.Errorf("brought back: %+v, %s", got, f.as())
-	}
+}
 
-	// What the registry gives is not what was there.
+// What the registry gives is not what was there.
+func TestAMoveAfterWhichImagesCannotBePulledIsBroughtBack(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
 	f.hooked(func(r *http.Request) bool {
 		return strings.Contains(r.URL.Path, "/blobs/sha256:") && r.Method == http.MethodGet
 	})
-	stopped("a failed pull", f.run(t.Context()), "which was in Harbor before", "read-only "+all+"bucket")
+	f.stopped(f.run(t.Context()), "which was in Harbor before", "read-only "+paused+"bucket")
 	f.hooked(nil)
-	if got := f.rollback(t.Context()); got.code != 0 || f.as() != "open volume" {
-		t.Errorf("brought back after a failed pull: %+v, %s", got, f.as())
-	}
+	f.does(f.rollback(t.Context()), "open volume")
+}
 
-	// Pushes fail when Harbor is open again: what others pushed all the same is kept.
-	refuse := func(w http.ResponseWriter) { http.Error(w, "no", http.StatusInsufficientStorage) }
-	f.refuse(func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/trial/blobs/uploads") }, refuse)
-	stopped("a failed push", f.run(t.Context()), "push an image for trial", "open "+all+"bucket")
+// Pushes fail when Harbor is open again: what others pushed all the same is kept.
+func TestAMoveAfterWhichNothingCanBePushedIsBroughtBack(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.refuse(func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/trial/blobs/uploads") },
+		func(w http.ResponseWriter) { http.Error(w, "no", http.StatusInsufficientStorage) })
+	f.stopped(f.run(t.Context()), "push an image for trial", "open "+paused+"bucket")
 	f.refuse(nil, nil)
 	f.pushed("late", 31)
-	if got := f.rollback(t.Context()); got.code != 0 || f.as() != "open volume" {
-		t.Errorf("brought back after a failed push: %+v, %s", got, f.as())
-	}
+	f.does(f.rollback(t.Context()), "open volume")
 	f.set(func() {
 		if tags := ts.Tags(t, f.registry, "library/app"); !slices.Equal(tags, []string{"late", "v1"}) {
 			t.Errorf("tags in the volume: %q", tags)
@@ -206,17 +208,17 @@ func TestAfterTheSwitchHarborIsGoneOnWithOrBroughtBack(t *testing.T) {
 			t.Errorf("%d projects are left", n)
 		}
 	})
+}
 
-	// The way back fails while pushes go into the bucket: they go on there.
-	if got := f.run(t.Context()); got.code != 0 {
-		t.Fatalf("%+v", got)
-	}
+// The way back fails while pushes go into the bucket: they go on there.
+func TestAWayBackThatFailsLeavesHarborOpen(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.does(f.run(t.Context()), "open bucket")
 	f.container("", "copy", func() (int, string) { return 1, `{"report": {"failed": 1}}` })
-	stopped("a full volume", f.rollback(t.Context()), `the step "back"`, "open bucket")
+	f.stopped(f.rollback(t.Context()), `the step "back"`, "open bucket")
 	f.instead(f.nothing)
-	if got := f.run(t.Context()); got.code != 0 || f.as() != "open bucket" {
-		t.Errorf("stay in the bucket after all: %+v, %s", got, f.as())
-	}
+	f.does(f.run(t.Context()), "open bucket")
 }
 
 func TestAHarborThatWasReadOnlyStaysSo(t *testing.T) {
