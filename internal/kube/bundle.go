@@ -127,7 +127,11 @@ func (r *Release) readme(t Target) string {
 	job(CheckStep)
 	say("## 4. The window\n")
 	say("1. In Harbor, switch off the schedules of garbage collection, retention and replication, and wait until none of them runs.")
-	say("2. *Administration, Configuration, System Settings, Repository Read Only*: switch it on. Pulls go on.")
+	if r.ConfigLocked {
+		say("2. Add `\"read_only\": true` to the value core.configureUserSettings, and have it applied: it fixes Harbor's settings. Pulls go on.")
+	} else {
+		say("2. *Administration, Configuration, System Settings, Repository Read Only*: switch it on. Pulls go on.")
+	}
 	say("3. Copy what is new and check it, in one Job. Do not go on unless it is `Complete`.")
 	job(FinalStep)
 	say("4. Give the registry the bucket.")

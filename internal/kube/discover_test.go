@@ -97,6 +97,10 @@ func TestWhatStandsInTheWayIsTold(t *testing.T) {
 		"images in another cloud":        {[]string{"filesystem:\n        rootdirectory: /storage", "azure: {container: images}"}, nil, []string{"stops other-driver"}},
 		"no configuration":               {[]string{"configMap: {name: harbor-registry}", "configMap: {name: gone}"}, nil, []string{"stops no-configuration"}},
 		"settings that are fixed":        {[]string{"EXT_ENDPOINT:", "CONFIG_OVERWRITE_JSON: '{\"auth_mode\":\"ldap_auth\"}', EXT_ENDPOINT:"}, nil, []string{"warns reclaim", "stops config-locked"}},
+		"settings fixed by a value": {[]string{
+			"EXT_ENDPOINT:", "CONFIG_OVERWRITE_JSON: '{\"auth_mode\":\"ldap_auth\"}', EXT_ENDPOINT:",
+			"core: {replicas: 2,", "core: {replicas: 2, configureUserSettings: '{\"auth_mode\":\"ldap_auth\"}',",
+		}, nil, []string{"warns reclaim", "warns config-locked"}},
 		"a registry that is scaled down": {[]string{"replicas: 1", "replicas: 0"}, []string{}, []string{"warns reclaim", "warns scaled-down"}},
 		"a registry that is recreated":   {[]string{"replicas: 1", "replicas: 1\n  strategy: {type: Recreate}"}, nil, []string{"warns reclaim", "warns recreate"}},
 		"keys of S3 that were left":      {[]string{"resourcePolicy: keep", "imageChartStorage: {type: filesystem, s3: {existingSecret: old}}"}, nil, []string{"warns reclaim", "warns left-over-secret"}},

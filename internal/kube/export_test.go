@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -12,6 +13,18 @@ import (
 func HarborInCluster(t testing.TB) (kubeconfig, namespace string) {
 	t.Helper()
 	w := newWorld(t, "alauda")
+	w.run("harbor-registry", "node-a")
+	w.bound("harbor-registry")
+	return w.kubeconfig, w.Namespace
+}
+
+// LockedHarborInCluster is HarborInCluster with settings that are fixed by a value.
+func LockedHarborInCluster(t testing.TB) (kubeconfig, namespace string) {
+	t.Helper()
+	w := newWorld(t)
+	const settings = `'{"auth_mode":"ldap_auth","ldap_url":"ldap://example.com"}'`
+	text := strings.Replace(fixture(t, "alauda"), "core: {replicas: 2,", "core: {replicas: 2, configureUserSettings: "+settings+",", 1)
+	w.apply(strings.Replace(text, "data: {EXT_ENDPOINT:", "data: {CONFIG_OVERWRITE_JSON: "+settings+", EXT_ENDPOINT:", 1))
 	w.run("harbor-registry", "node-a")
 	w.bound("harbor-registry")
 	return w.kubeconfig, w.Namespace

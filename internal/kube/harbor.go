@@ -69,7 +69,7 @@ func (c *Cluster) Ask(ctx context.Context, r *Release, a Account) error {
 
 func (r *Release) judgeActivity() {
 	a := r.Activity
-	if !a.Editable && !r.ConfigLocked {
+	if _, byValues := r.settings(); !a.Editable && !r.ConfigLocked && !byValues {
 		r.obstacle(Stops, "config-locked", "Look at why under Administration, Configuration; it may be fixed by CONFIG_OVERWRITE_JSON.",
 			"Harbor says that read-only mode may not be changed through its API.")
 	}

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,9 +17,7 @@ func (r *Release) judge() {
 	}
 	r.judgeChart()
 	if r.ConfigLocked {
-		r.obstacle(Stops, "config-locked",
-			"Take CONFIG_OVERWRITE_JSON (core.configureUserSettings of the chart) away for the migration, or stop pushes another way: scale the registry to 0 for the last copy.",
-			"Harbor's settings come from CONFIG_OVERWRITE_JSON: read-only mode cannot be switched on through its API.")
+		r.judgeLocked()
 	}
 	if r.Registry.Replicas == 0 {
 		r.obstacle(Warns, "scaled-down", fmt.Sprintf("kubectl -n %s scale deployment %s --replicas=1", r.Namespace, r.Registry.Deployment),
@@ -28,6 +27,26 @@ func (r *Release) judge() {
 		r.obstacle(Warns, "recreate", "Leave it: another strategy is another change. Expect half a minute without pulls.",
 			"The registry's Deployment is replaced with the strategy Recreate: pulls fail while it is given the new storage.")
 	}
+}
+
+// judgeLocked: read-only mode cannot be switched through Harbor's API, but the settings
+// come from a value of the chart, if it is known.
+func (r *Release) judgeLocked() {
+	if _, known := r.settings(); known {
+		r.obstacle(Warns, "config-locked",
+			`"migrate run" changes that value instead, for which core is replaced twice more; by hand put "read_only": true into it for the window.`,
+			"Harbor's settings come from core.configureUserSettings: read-only mode cannot be switched on through its API.")
+		return
+	}
+	r.obstacle(Stops, "config-locked",
+		"Take CONFIG_OVERWRITE_JSON (core.configureUserSettings of the chart) away for the migration, or stop pushes another way: scale the registry to 0 for the last copy.",
+		"Harbor's settings come from CONFIG_OVERWRITE_JSON: read-only mode cannot be switched on through its API.")
+}
+
+// settings are Harbor's settings that a value of the chart fixes.
+func (r *Release) settings() (fixed map[string]any, known bool) {
+	text := textAt(r.values, "core", "configureUserSettings")
+	return fixed, text != "" && json.Unmarshal([]byte(text), &fixed) == nil && fixed != nil
 }
 
 func (r *Release) judgeStorage() {

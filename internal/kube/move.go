@@ -208,7 +208,7 @@ func (m *mover) stop(ctx context.Context, cause error) error {
 	}
 	m.state.Problem = cause.Error()
 	// The caller may be gone; this is not to be left undone for that.
-	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute+m.o.Rollout)
 	defer cancel()
 	first := PhaseStage
 	if m.state.Direction == Back {

@@ -82,6 +82,9 @@ func (m *mover) beginNew(ctx context.Context) error {
 		Version: stateVersion, ID: strings.ToLower(rand.Text()[:8]), Direction: There, Phase: PhaseStage, Started: now(),
 		Target: target, WasReadOnly: r.Activity.ReadOnly, revision: revision,
 	}
+	if !r.Activity.Editable {
+		m.state.Settings = textAt(r.values, "core", "configureUserSettings")
+	}
 	m.state.keep(r)
 	m.state.Switch, m.state.Undo = r.Switch(target.S3)
 	if err := m.trySwitch(ctx); err != nil {
@@ -98,7 +101,15 @@ func (m *mover) trySwitch(ctx context.Context) error {
 	if m.release.Packaging != AlaudaResource || m.o.Adopt {
 		return nil
 	}
-	for _, patch := range []map[string]any{m.state.Switch, m.state.Undo} {
+	patches := []map[string]any{m.state.Switch, m.state.Undo}
+	if m.state.Settings != "" {
+		locked, err := m.settings(true)
+		if err != nil {
+			return err
+		}
+		patches = append(patches, locked)
+	}
+	for _, patch := range patches {
 		trial, err := m.TrySwitch(ctx, m.release, patch)
 		switch {
 		case err != nil:

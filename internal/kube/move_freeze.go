@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -114,7 +115,7 @@ func (m *mover) freeze(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := m.harbor.setReadOnly(ctx, true); err != nil {
+	if err := m.setReadOnly(ctx, true); err != nil {
 		return err
 	}
 	for refused := 0; refused < refusals; {
@@ -149,6 +150,86 @@ func orNothing(err error) error {
 	return err
 }
 
+// setReadOnly switches read-only mode through Harbor's API or, where that does not let
+// it be, through the value of the chart that fixes Harbor's settings.
+func (m *mover) setReadOnly(ctx context.Context, on bool) error {
+	if m.state.Settings == "" {
+		return m.harbor.setReadOnly(ctx, on)
+	}
+	patch, err := m.settings(on)
+	if err != nil {
+		return err
+	}
+	if err := m.change(ctx, patch); err != nil {
+		return fmt.Errorf("switch read-only mode: %w", err)
+	}
+	end, said := time.Now().Add(m.o.Rollout), ""
+	for {
+		pending, err := m.settled(ctx, on)
+		if err != nil || pending == "" {
+			return err
+		}
+		if time.Now().After(end) {
+			return problem.New(problem.Precondition, "read-only mode is not %t within %s: %s", on, m.o.Rollout, pending)
+		}
+		if pending != said {
+			said = pending
+			m.o.Note("waiting: " + pending)
+		}
+		if err := pause(ctx); err != nil {
+			return fmt.Errorf("%w: %s", err, pending)
+		}
+	}
+}
+
+// settled says what keeps read-only mode from being as it should, "" if nothing: every
+// pod of core has the settings from its start.
+func (m *mover) settled(ctx context.Context, on bool) (pending string, err error) {
+	now, err := m.harbor.readOnly(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return "", err
+		}
+		return err.Error(), nil // while core is replaced
+	}
+	if now.ReadOnly != on {
+		return fmt.Sprintf("Harbor says that read-only mode is %t", now.ReadOnly), nil
+	}
+	all, err := m.deployments(ctx)
+	if err != nil {
+		return "", err
+	}
+	for i := range all {
+		if belongs(all[i], m.release, "core") {
+			return m.pendingOf(ctx, &all[i], "core", false, m.o.Note)
+		}
+	}
+	return "", nil
+}
+
+// settings is the change of the chart's values by which read-only mode is switched on,
+// or the settings are again what they were.
+func (m *mover) settings(on bool) (map[string]any, error) {
+	text := m.state.Settings
+	if on {
+		var fixed map[string]any
+		if err := json.Unmarshal([]byte(text), &fixed); err != nil || fixed == nil {
+			return nil, problem.New(problem.Precondition, "core.configureUserSettings is no JSON object: read-only mode cannot be added to it")
+		}
+		fixed["read_only"] = true
+		changed, err := json.Marshal(fixed)
+		if err != nil {
+			return nil, fmt.Errorf("write core.configureUserSettings: %w", err)
+		}
+		text = string(changed)
+	}
+	patch := map[string]any{"core": map[string]any{"configureUserSettings": text}}
+	if m.release.Packaging == AlaudaResource {
+		return inResource(patch), nil
+	}
+	return patch, nil
+}
+
 // setReadOnly switches read-only mode, and reads it back.
 func (h *harborAPI) setReadOnly(ctx context.Context, on bool) error {
 	if err := h.call(ctx, http.MethodPut, "/configurations", map[string]any{"read_only": on}, nil); err != nil {
@@ -177,7 +258,7 @@ func (m *mover) open(ctx context.Context) error {
 	if err := m.save(ctx); err != nil {
 		return err
 	}
-	if err := m.harbor.setReadOnly(ctx, false); err != nil {
+	if err := m.setReadOnly(ctx, false); err != nil {
 		return err
 	}
 	m.state.Frozen = false

@@ -49,6 +49,9 @@ type Migration struct {
 	// switched read-only mode on. Both are written before it is done.
 	Paused []string `json:"paused,omitempty"`
 	Frozen bool     `json:"frozen"`
+	// Settings is core.configureUserSettings of the chart's values, by which read-only mode
+	// is switched where Harbor's API does not let it be. "": the API does.
+	Settings string `json:"settings,omitempty"`
 	// WasReadOnly: Harbor was read-only before, and stays so.
 	WasReadOnly bool `json:"was_read_only"`
 	// Switched: the registry has been given the bucket, or perhaps.

@@ -221,6 +221,36 @@ func TestAWayBackThatFailsLeavesHarborOpen(t *testing.T) {
 	f.does(f.run(t.Context()), "open bucket")
 }
 
+// CONFIG_OVERWRITE_JSON forbids the API to change anything: the value behind it is
+// changed instead, and is in the end what it was.
+func TestAHarborWhoseSettingsAreFixedIsMoved(t *testing.T) {
+	t.Parallel()
+	var f *fleet
+	operator := &kube.Operator{Settings: func(text string) {
+		f.set(func() {
+			f.readOnly = strings.Contains(text, `"read_only":true`)
+			f.calls = append(f.calls, fmt.Sprintf("settings %t", f.readOnly))
+		})
+	}}
+	s := siteIn(t, kube.LockedHarborInCluster)
+	fleetBefore(t, s, operator, func(made *fleet) { f, made.locked = made, true })
+	before := f.operator.Harbor()
+	f.does(f.run(t.Context()), "open bucket")
+	if made := f.made(); !strings.Contains(made, "settings true, bucket true, settings false, project") {
+		t.Errorf("what was done to Harbor: %s", made)
+	}
+	if diff := foreign(before, f.operator.Harbor()); diff != "" {
+		t.Errorf("the settings are not what they were: %s", diff)
+	}
+	f.container("", "copy", func() (int, string) { return 1, `{"report": {"failed": 1}}` })
+	f.stopped(f.rollback(t.Context()), `the step "back"`, "open bucket")
+	f.instead(f.nothing)
+	f.does(f.rollback(t.Context()), "open volume")
+	if diff := foreign(before, f.operator.Harbor()); diff != "" {
+		t.Errorf("the settings are not what they were: %s", diff)
+	}
+}
+
 func TestAHarborThatWasReadOnlyStaysSo(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

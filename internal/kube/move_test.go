@@ -33,6 +33,7 @@ type fleet struct {
 
 	mu       sync.Mutex
 	readOnly bool
+	locked   bool // the settings are fixed
 	paused   map[string]bool
 	changed  time.Time // the repository, last
 	workers  []string
@@ -51,11 +52,18 @@ func newFleet(t testing.TB) *fleet {
 
 func fleetIn(t testing.TB, s *site, operator *kube.Operator) *fleet {
 	t.Helper()
+	return fleetBefore(t, s, operator, func(*fleet) {})
+}
+
+// fleetBefore is fleetIn with something that is done before anything goes on.
+func fleetBefore(t testing.TB, s *site, operator *kube.Operator, first func(*fleet)) *fleet {
+	t.Helper()
 	f := &fleet{site: s, operator: operator, changed: time.Now(), paused: map[string]bool{}, projects: map[string]bool{"library": true}}
 	f.registry = ts.Distribution(t, ts.WithRoot(f.volume))
 	f.server = httptest.NewServer(f)
 	t.Cleanup(f.server.Close)
 	f.operator.Change = f.change
+	first(f)
 	kube.PlayOperator(t, f.kubeconfig, f.namespace, f.operator)
 	f.instead(f.nothing)
 	kube.AllowTheRole(t, f.kubeconfig, f.namespace)
@@ -123,11 +131,13 @@ func (f *fleet) api(w http.ResponseWriter, method, path string, page int, body m
 	call := func(format string, args ...any) { f.calls = append(f.calls, fmt.Sprintf(format, args...)) }
 	queue, isQueue := strings.CutPrefix(path, "/jobservice/queues/")
 	switch {
+	case method == http.MethodPut && path == "/configurations" && f.locked:
+		http.Error(w, `{"errors":[{"code":"FORBIDDEN","message":"can not be changed"}]}`, http.StatusForbidden)
 	case method == http.MethodPut && path == "/configurations":
 		f.readOnly = body["read_only"].(bool)
 		call("read-only %t", f.readOnly)
 	case path == "/configurations":
-		answer(map[string]any{"read_only": map[string]any{"value": f.readOnly, "editable": true}})
+		answer(map[string]any{"read_only": map[string]any{"value": f.readOnly, "editable": !f.locked}})
 	case path == "/schedules":
 		answer([]any{map[string]any{"vendor_type": "GARBAGE_COLLECTION", "cron": "0 0 0 * * *"}})
 	case method == http.MethodPut && isQueue:

@@ -27,11 +27,14 @@ type Operator struct {
 	// Change is told of the storage before it is given to the registry's Deployment, and
 	// holds the operator back as long as it does not return.
 	Change func(toBucket bool)
+	// Settings is told of the value that fixes Harbor's settings when it changes.
+	Settings func(text string)
 
 	mu    sync.Mutex
 	start func(name string) bool
 
 	toBucket bool
+	settings string
 }
 
 // Hold has a pod of a Deployment be ready only when start says so; nil: always.
@@ -102,6 +105,11 @@ func (o *Operator) reconcile() error {
 	if err != nil || harbor == nil {
 		return err
 	}
+	if text := textAt(harbor.Object, "spec", "helmValues", "core", "configureUserSettings"); text != o.settings {
+		if err := o.fix(text); err != nil {
+			return err
+		}
+	}
 	storage := mapAt(harbor.Object, "spec", "helmValues", "persistence", "imageChartStorage")
 	toBucket := storage["type"] == "s3"
 	if toBucket == o.toBucket {
@@ -162,6 +170,19 @@ func (o *Operator) reconcile() error {
 	}
 	o.toBucket = toBucket
 	return nil
+}
+
+// fix gives core the settings of a value, and new pods with them.
+func (o *Operator) fix(text string) error {
+	o.settings = text
+	if o.Settings != nil {
+		o.Settings(text)
+	}
+	if err := o.merge(configMaps, "harbor-core", map[string]any{"data": map[string]any{"CONFIG_OVERWRITE_JSON": text}}); err != nil {
+		return err
+	}
+	return o.merge(deployments, "harbor-core", map[string]any{"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{
+		"annotations": map[string]any{"checksum/settings": text}}}}})
 }
 
 // observe tells of a Deployment that has got another storage.
