@@ -118,10 +118,11 @@ fmt: ## format all Go files
 	git ls-files --cached --others --exclude-standard -- '*.go' | xargs -r gofmt -w
 
 .PHONY: bench
-bench: ## measure the parts, then bench-replication, bench-events, bench-bandwidth and bench-storage
+bench: ## measure the parts, then bench-replication, bench-events, bench-audit, bench-bandwidth and bench-storage
 	go test -run '^$$' -bench . -benchtime 2s $(PACKAGES)
 	$(MAKE) bench-replication
 	$(MAKE) bench-events
+	$(MAKE) bench-audit
 	$(MAKE) bench-bandwidth
 	$(MAKE) bench-storage
 
@@ -132,6 +133,10 @@ bench-replication: build ## replicate the same images with us and with other too
 .PHONY: bench-events
 bench-events: build ## measure how soon a push is in the cluster's registry, and bursts of pushes
 	go run ./bench/events
+
+.PHONY: bench-audit
+bench-audit: build ## measure what the audit log costs a push
+	go run ./bench/audit
 
 .PHONY: bench-bandwidth
 bench-bandwidth: build ## measure how exactly the limits of rules and registries are kept

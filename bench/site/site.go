@@ -34,6 +34,7 @@ const password = "Bench12345"
 type Site struct {
 	Dir  string // for whatever the benchmark keeps
 	Home string // host and port
+	PID  int    // of the server
 	ends []func()
 }
 
@@ -99,6 +100,7 @@ func (s *Site) startServer(ctx context.Context, binary string) error {
 	if err := server.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", binary, err)
 	}
+	s.PID = server.Process.Pid
 	s.ends = append(s.ends, func() {
 		_ = server.Process.Kill()
 		_ = server.Wait() // its error is that it was killed

@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/lighterage/lighterage/internal/audit"
@@ -60,5 +61,28 @@ func BenchmarkPagesOfAMillionEntries(b *testing.B) {
 				})
 			}
 		})
+	}
+}
+
+// BenchmarkAnEntryBesideAChange is what an entry adds to a transaction that changes something.
+func BenchmarkAnEntryBesideAChange(b *testing.B) {
+	for name, open := range map[string]func(testing.TB) string{"sqlite": storetest.SQLiteURL, "postgres": storetest.PostgreSQLURL} {
+		db := storetest.OpenURL(b, open(b))
+		l := audit.New(db, nil)
+		for _, with := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%s/entry=%v", name, with), func(b *testing.B) {
+				for i := 0; b.Loop(); i++ {
+					err := db.InTx(b.Context(), func(tx *store.Tx) error {
+						if err := store.SetSetting(b.Context(), tx, "changed", fmt.Sprint(i)); err != nil || !with {
+							return err
+						}
+						return l.Add(b.Context(), tx, audit.Entry{Project: "library", Username: "ann", Kind: audit.CreateArtifact, Resource: "library/app:v1", Description: "push artifact: library/app:v1"})
+					})
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
 	}
 }
