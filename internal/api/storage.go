@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"iter"
-	"maps"
 	"time"
 
 	"github.com/lighterage/lighterage/internal/api/gen"
@@ -215,13 +214,12 @@ func wireMigration(s cutover.State, now time.Time) gen.StorageMigration {
 		Window: gen.StorageWindow{
 			EstimateSeconds: s.Estimate(), ReadOnly: s.Window.Open, Seconds: s.Window.Seconds(now), StartTime: at(s.Window.Began), EndTime: at(s.Window.Ended),
 		},
-		Evidence:    gen.StorageEvidence{Objects: c.Objects, Same: c.Same, Before: c.Before, Proofs: map[string]int64{}},
+		Evidence:    gen.StorageEvidence{Objects: c.Objects, Same: c.Same, Before: c.Before, Proofs: counted(c.Proofs), Bytes: counted(c.ProvenBytes)},
 		Differences: wireFindings(s.Findings), DifferencesTotal: c.Differences(), Damage: wireFindings(s.Damage),
 		Artifacts: gen.StorageArtifacts{Manifests: s.Artifacts.Manifests, Tags: s.Artifacts.Tags, Broken: s.Artifacts.Broken, BrokenBefore: s.Artifacts.BrokenBefore},
 		Pulls:     []gen.StoragePull{},
-		Total:     gen.StorageTotal{Objects: s.Total.Objects, Bytes: s.Total.Bytes, Proofs: map[string]int64{}},
+		Total:     gen.StorageTotal{Objects: s.Total.Objects, Bytes: s.Total.Bytes, Proofs: counted(s.Total.Proofs)},
 	}
-	maps.Copy(w.Total.Proofs, s.Total.Proofs)
 	for _, action := range s.Actions() {
 		w.Actions = append(w.Actions, string(action))
 	}
@@ -231,7 +229,11 @@ func wireMigration(s cutover.State, now time.Time) gen.StorageMigration {
 	for _, d := range s.Deltas {
 		w.Deltas = append(w.Deltas, gen.StorageDelta{Time: at(d.Time), Seconds: d.Seconds, Objects: d.Objects, Bytes: d.Bytes})
 	}
-	maps.Copy(w.Evidence.Proofs, c.Proofs)
+	if r := s.Rehearsed; !r.Time.IsZero() {
+		w.Rehearsal = &gen.StorageRehearsal{
+			Time: at(r.Time), Seconds: r.Seconds, Deep: r.Deep, Objects: r.Objects, Same: r.Same, Proofs: counted(r.Proofs), Bytes: counted(r.ProvenBytes),
+		}
+	}
 	for _, pull := range s.Pulls {
 		what := "old"
 		if pull.New {
@@ -246,6 +248,14 @@ func wireMigration(s cutover.State, now time.Time) gen.StorageMigration {
 		w.Problem = &gen.StorageProblem{Code: f.Code, Message: f.Message, Advice: f.Advice, Phase: string(f.Phase), Time: at(f.Time)}
 	}
 	return w
+}
+
+// counted is an object in JSON also when nothing was counted.
+func counted(counts map[string]int64) map[string]int64 {
+	if counts == nil {
+		return map[string]int64{}
+	}
+	return counts
 }
 
 func wireFindings(list []cutover.Finding) []gen.StorageFinding {

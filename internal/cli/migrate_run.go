@@ -461,6 +461,9 @@ func (a *app) writeMigration(w io.Writer, m gen.StorageMigration) error {
 		last := m.Deltas[n-1]
 		say("  last look    %s new in %.1f s", objects(last.Objects), last.Seconds)
 	}
+	if r := m.Rehearsal; r != nil {
+		say("  checked      %s of %s before the window: %s", grouped(r.Same), objects(r.Objects), words(r.Proofs))
+	}
 	if m.Evidence.Objects > 0 {
 		say("  compared     %s of %s are right, %d differences", grouped(m.Evidence.Same), objects(m.Evidence.Objects), m.DifferencesTotal)
 		if len(m.Evidence.Proofs) > 0 {

@@ -68,9 +68,10 @@ type CheckReport struct {
 	Missing     int64            `json:"missing"`
 	Different   int64            `json:"different"`
 	Extra       int64            `json:"extra"`
-	Unreadable  int64            `json:"unreadable"` // or damaged in the source
-	Proofs      map[string]int64 `json:"proofs"`     // of the same objects: how it is known
-	ReadBytes   int64            `json:"read_bytes"` // read back from the destination
+	Unreadable  int64            `json:"unreadable"`   // or damaged in the source
+	Proofs      map[string]int64 `json:"proofs"`       // of the same objects: how it is known
+	ProvenBytes map[string]int64 `json:"proven_bytes"` // their bytes, likewise
+	ReadBytes   int64            `json:"read_bytes"`   // read back from the destination
 	// Before is how many of the same objects a full check has found right, which ended
 	// at CheckedBefore. See CheckRecent.
 	Before        int64     `json:"before,omitempty"`
@@ -124,7 +125,7 @@ func newChecker(src, dst tree.Tree, j *Journal, o CheckOptions) *checker {
 	o.Correct = o.Correct && j.writable()
 	return &checker{
 		src: src, dst: dst, j: j, o: o, slots: make(chan struct{}, o.Concurrency),
-		r: CheckReport{Source: src.String(), Destination: dst.String(), Deep: o.Deep, Proofs: map[string]int64{}},
+		r: CheckReport{Source: src.String(), Destination: dst.String(), Deep: o.Deep, Proofs: map[string]int64{}, ProvenBytes: map[string]int64{}},
 	}
 }
 
@@ -241,7 +242,7 @@ func (c *checker) look(ctx context.Context, end context.CancelCauseFunc, p pair)
 		return nil
 	case p.dst != nil && f.Kind == layout.Blob && !c.o.Deep:
 		if proof := c.recorded(*p.dst); proof > tree.Unproven {
-			c.same(proof)
+			c.same(proof, p.dst.Size)
 			return nil
 		}
 	}
@@ -316,7 +317,7 @@ func (c *checker) examine(ctx context.Context, f layout.File, p pair) error {
 	proof, err := c.prove(ctx, f, *p.dst, want, content)
 	switch {
 	case err == nil:
-		c.same(proof)
+		c.same(proof, p.dst.Size)
 		if !f.Mutable() && !c.j.has(p.name) {
 			c.correct(func() error {
 				return c.j.stored(ctx, p.name, p.dst.Size, tree.Receipt{Proof: proof, ETag: p.dst.ETag})
@@ -443,12 +444,13 @@ func (c *checker) explain(f layout.File, o tree.Object, content []byte) string {
 	}
 }
 
-func (c *checker) same(proof tree.Proof) {
+func (c *checker) same(proof tree.Proof, size int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.r.Objects++
 	c.r.Same++
 	c.r.Proofs[proof.String()]++
+	c.r.ProvenBytes[proof.String()] += size
 }
 
 func (c *checker) differ(d Difference) {

@@ -155,7 +155,7 @@ func (c *checker) recentObject(ctx context.Context, name string, r record) error
 		return nil // the source's side tells whether it is missed
 	}
 	if r.proof > tree.Sized && r.etag != "" && r.etag == o.ETag && r.size == o.Size {
-		c.same(r.proof)
+		c.same(r.proof, o.Size)
 		return nil
 	}
 	return c.examine(ctx, layout.Parse(name), pair{name: name, src: &tree.Object{Name: name, Size: -1}, dst: &o})

@@ -31,7 +31,11 @@ type move struct {
 		Objects, Bytes int64
 		Proofs         map[string]int64
 	}
-	Evidence  struct{ Objects, Same int64 }
+	Evidence  struct{ Objects, Same, Before int64 }
+	Rehearsal *struct {
+		Objects, Same int64
+		Proofs, Bytes map[string]int64
+	}
 	Artifacts struct{ Manifests, Tags, Broken int64 }
 }
 
@@ -179,8 +183,14 @@ func TestTheStorageMovesWhileClientsPushAndGoesBack(t *testing.T) {
 	if waited.Objects < int64(len(images)) || waited.Bytes < 5*3*50_000 || len(waited.Proofs) == 0 {
 		t.Errorf("all copies together brought %+v", waited)
 	}
+	if r := m.Rehearsal; r == nil || r.Same == 0 || sum(r.Proofs) != r.Same || sum(r.Bytes) < 5*3*50_000 {
+		t.Errorf("while it waits the check before the window tells %+v", r)
+	}
 	s.asks("cutover")
 	m = s.becomes("migrated")
+	if r := m.Rehearsal; r == nil || r.Same < m.Evidence.Before || sum(r.Proofs) != r.Same {
+		t.Errorf("%d objects were proven before the window, and of that check it says %+v", m.Evidence.Before, r)
+	}
 	if m.Window.ReadOnly || m.Window.Seconds <= 0 {
 		t.Errorf("window %+v", m.Window)
 	}
@@ -254,6 +264,14 @@ func TestTheStorageMovesWhileClientsPushAndGoesBack(t *testing.T) {
 	store.Stop()
 	s = start(t, server.Config{DataDir: dir})
 	ts.Pull(t, s.registry(), "library/app", "after")
+}
+
+// sum adds up what was counted.
+func sum(counts map[string]int64) (n int64) {
+	for _, count := range counts {
+		n += count
+	}
+	return n
 }
 
 // nothingSecret looks for a secret where it must not be.

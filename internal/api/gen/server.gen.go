@@ -1400,8 +1400,11 @@ type StorageDestination struct {
 
 // StorageEvidence defines model for StorageEvidence.
 type StorageEvidence struct {
-	// Before Of the same objects those that the full check before the window has found right
+	// Before Of the same objects those that the full check before the window has found right, see rehearsal
 	Before int64 `json:"before"`
+
+	// Bytes Of the proofs: of how many bytes
+	Bytes map[string]int64 `json:"bytes"`
 
 	// Objects In the storage that was copied from
 	Objects int64 `json:"objects"`
@@ -1611,8 +1614,9 @@ type StorageMigration struct {
 	Progress StorageProgress `json:"progress"`
 
 	// Pulls Images that were pulled and pushed through the registry to verify the change
-	Pulls  []StoragePull `json:"pulls"`
-	Source StoragePlace  `json:"source"`
+	Pulls     []StoragePull     `json:"pulls"`
+	Rehearsal *StorageRehearsal `json:"rehearsal,omitempty"`
+	Source    StoragePlace      `json:"source"`
 
 	// Status running, paused, waiting (for cutover), failed (see problem), migrated (the destination is served; it can be rolled back), finished, rolled_back or canceled
 	Status string `json:"status"`
@@ -1777,6 +1781,26 @@ type StorageRates struct {
 	BytesPerSecond    float64 `json:"bytes_per_second"`
 	LatencySeconds    float64 `json:"latency_seconds"`
 	RequestsPerSecond float64 `json:"requests_per_second"`
+}
+
+// StorageRehearsal The last check of everything before the window, while the registry was in use
+type StorageRehearsal struct {
+	// Bytes Of the proofs: of how many bytes
+	Bytes map[string]int64 `json:"bytes"`
+
+	// Deep Everything was read back from the destination
+	Deep bool `json:"deep"`
+
+	// Objects In the storage that was copied from
+	Objects int64 `json:"objects"`
+
+	// Proofs How the bytes at the destination are known to be right, and of how many objects
+	Proofs map[string]int64 `json:"proofs"`
+
+	// Same Of the objects those that the destination held with the right bytes; others were being changed, and are copied and checked again
+	Same    int64   `json:"same"`
+	Seconds float64 `json:"seconds"`
+	Time    Time    `json:"time"`
 }
 
 // StorageRepository defines model for StorageRepository.

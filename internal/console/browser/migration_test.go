@@ -98,6 +98,7 @@ func startsMigration(p *page, w migrationWords) {
 	p.confirm(w.start)
 	p.until("it is ready for the cutover", `document.querySelector('[data-testid="migration-waiting"]')`)
 	p.until("it says how much was copied in all", `/[1-9]/.test(document.querySelector('[data-testid="migration-total"]').innerText)`)
+	p.until("it says how everything was proven", `/[1-9]/.test(document.querySelector('[data-testid="migration-rehearsal"] tbody')?.innerText)`)
 	p.accessible("a migration that waits")
 }
 

@@ -220,7 +220,7 @@ func (m *Machine) turn(ctx context.Context, wish Wish) error {
 	s := m.s
 	s.Status, s.Direction, s.Problem, s.Asked = Running, Back, nil, true
 	s.Deltas, s.FullCheck, s.Progress, s.Checked, s.Findings, s.Damage, s.Pulls = nil, 0, Progress{}, migration.CheckReport{}, nil, nil, nil
-	s.Total = Total{}
+	s.Total, s.Rehearsed = Total{}, Rehearsal{}
 	m.enter(Copy)
 	return nil
 }

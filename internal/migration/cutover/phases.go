@@ -227,14 +227,21 @@ func (m *Machine) rehearse(ctx context.Context) error {
 		return err
 	}
 	o := migration.CheckOptions{Concurrency: m.s.Options.Concurrency, Correct: true, Deep: m.s.Options.Deep}
-	if _, err := migration.Check(ctx, j.from, j.to, j.journal, o); err != nil {
+	began := time.Now()
+	r, err := migration.Check(ctx, j.from, j.to, j.journal, o)
+	if err != nil {
 		return err
 	}
+	m.s.Rehearsed = Rehearsal{CheckReport: r, Time: began.UTC()}
 	// What a check takes in the window does not read what is proven by now.
-	began := time.Now()
+	began = time.Now()
 	o.Deep = false
-	if _, err := m.compare(ctx, j, o); err != nil {
+	again, err := m.compare(ctx, j, o)
+	if err != nil {
 		return err
+	}
+	if again.CheckedBefore.IsZero() { // the first found differences, and this was a full one too
+		m.s.Rehearsed = Rehearsal{CheckReport: again, Time: began.UTC()}
 	}
 	m.s.FullCheck = time.Since(began).Seconds()
 	return nil

@@ -111,6 +111,7 @@ type State struct {
 	Total     Total                 `json:"total"`    // of all copies in this direction
 	Deltas    []DeltaTimes          `json:"deltas,omitempty"`
 	Window    Window                `json:"window"`
+	Rehearsed Rehearsal             `json:"rehearsed"` // the last check of everything before the window
 	Checked   migration.CheckReport `json:"checked"`
 	FullCheck float64               `json:"full_check,omitempty"` // seconds that the last check before the window took
 	Findings  []Finding             `json:"findings,omitempty"`   // differences of the last check
@@ -141,6 +142,12 @@ type DeltaTimes struct {
 	Seconds float64   `json:"seconds"`
 	Objects int64     `json:"objects"`
 	Bytes   int64     `json:"bytes"`
+}
+
+// Rehearsal is a check of everything while the registry is in use.
+type Rehearsal struct {
+	migration.CheckReport
+	Time time.Time `json:"time,omitzero"` // when it began; zero: there was none
 }
 
 // Window is the time in which a migration keeps the registry read-only.

@@ -2,7 +2,7 @@
 import type { StorageMigration } from "../../api/client";
 import { useTongue } from "../../words";
 import { isTime } from "../../words/format";
-import { phaseTimes } from "./sections";
+import { isCompared, phaseTimes, proofs, type Proof } from "./sections";
 
 /** Returns what writes the report in Markdown. */
 export function useReport(m: StorageMigration): () => string {
@@ -10,6 +10,7 @@ export function useReport(m: StorageMigration): () => string {
   const w = words.migration;
   const seconds = (n: number) => format.duration(n * 1000);
   const table = (head: string[], rows: string[][]) => [head, head.map(() => "---"), ...rows].map((row) => `| ${row.map((cell) => cell.replaceAll("|", "\\|").replaceAll("\n", " ")).join(" | ")} |`);
+  const proven = (list: Proof[]) => table([w.proof, w.proofCount, w.bytes], list.map((p) => [p.proof, format.number(p.n), p.bytes === undefined ? "" : format.bytes(p.bytes)]));
   return () => {
     const lines = [
       `# ${w.report.title}`, "",
@@ -23,13 +24,18 @@ export function useReport(m: StorageMigration): () => string {
       "", `## ${w.copyTitle}`, "",
       ...table(["", w.objects, w.bytes], [[w.inAll, format.number(m.total.objects), format.bytes(m.total.bytes)]]),
       "", `## ${w.evidenceTitle}`, "",
-      `**${w.differences(format.number(m.differences_total))}**`, "",
-      w.sameOf(format.number(m.evidence.same), format.number(m.evidence.objects)),
-      ...(m.artifacts.manifests > 0 ? [w.wholeArtifacts(m.artifacts.tags, m.artifacts.manifests)] : []), "",
-      ...table([w.proof, w.proofCount], [
-        ...Object.entries(m.evidence.proofs).map(([proof, n]) => [w.proofs[proof] ?? proof, format.number(n)]),
-        ...(m.evidence.before > 0 ? [[w.proofBefore, format.number(m.evidence.before)]] : []),
-      ]),
+      ...(isCompared(m) ? [
+        `**${w.differences(format.number(m.differences_total))}**`, "",
+        w.sameOf(format.number(m.evidence.same), format.number(m.evidence.objects)),
+        ...(m.artifacts.manifests > 0 ? [w.wholeArtifacts(m.artifacts.tags, m.artifacts.manifests)] : []), "",
+        ...proven([...proofs(m.evidence, w.proofs), ...(m.evidence.before > 0 ? [{ proof: w.proofBefore, n: m.evidence.before }] : [])]),
+      ] : [w.notCompared]),
+      ...(m.rehearsal !== undefined ? [
+        "", `### ${w.rehearsalTitle}`, "",
+        `${format.time(m.rehearsal.time)}, ${seconds(m.rehearsal.seconds)}: ${w.sameOf(format.number(m.rehearsal.same), format.number(m.rehearsal.objects))}`, "",
+        ...proven(proofs(m.rehearsal, w.proofs)),
+      ] : []),
+      ...(m.differences.length > 0 ? [""] : []),
       ...m.differences.map((f) => `- ${w.findingKinds[f.kind] ?? f.kind}: \`${f.name}\` ${f.reason}`),
       "", `## ${w.pullsTitle}`, "",
       ...table([w.pulls.image, w.pulls.what, w.pulls.bytes, w.pulls.seconds, w.pulls.result], m.pulls.map((p) => [

@@ -69,15 +69,34 @@ export function Deltas({ m }: { m: StorageMigration }) {
 export function Evidence({ m }: { m: StorageMigration }) {
   const { words, format } = useTongue();
   const w = words.migration;
-  const e = m.evidence;
-  if (e.objects === 0 && m.differences_total === 0) return null;
-  const clean = m.differences_total === 0 && m.artifacts.broken === 0;
-  const rows = [
-    ...Object.entries(e.proofs).filter(([, n]) => n > 0).map(([proof, n]) => ({ proof: w.proofs[proof] ?? proof, n })),
-    ...(e.before > 0 ? [{ proof: w.proofBefore, n: e.before }] : []),
-  ];
+  const r = m.rehearsal;
+  const compared = isCompared(m);
+  if (!compared && r === undefined) return null;
   return (
     <Section title={w.evidenceTitle} id="migration-evidence">
+      {compared && <Compared m={m} />}
+      {r !== undefined && (
+        <div data-testid="migration-rehearsal" style={{ marginTop: compared ? 16 : 0 }}>
+          <div><strong>{w.rehearsalTitle}</strong> <Typography.Text type="secondary">{format.time(r.time)}, {format.duration(r.seconds * 1000)}</Typography.Text></div>
+          <div>{w.sameOf(format.number(r.same), format.number(r.objects))}{r.same < r.objects && `; ${w.changing}`}</div>
+          <Proofs rows={proofs(r, w.proofs)} />
+        </div>
+      )}
+    </Section>
+  );
+}
+
+/** Whether both ends were compared in the read-only time. */
+export const isCompared = (m: StorageMigration) => m.evidence.objects > 0 || m.differences_total > 0;
+
+function Compared({ m }: { m: StorageMigration }) {
+  const { words, format } = useTongue();
+  const w = words.migration;
+  const e = m.evidence;
+  const clean = m.differences_total === 0 && m.artifacts.broken === 0;
+  const rows = [...proofs(e, w.proofs), ...(e.before > 0 ? [{ proof: w.proofBefore, n: e.before }] : [])];
+  return (
+    <>
       <Alert type={clean ? "success" : "error"} showIcon title={w.differences(format.number(m.differences_total))}
         description={
           <>
@@ -88,12 +107,31 @@ export function Evidence({ m }: { m: StorageMigration }) {
             {m.artifacts.broken_before > 0 && <div>{w.brokenBefore(m.artifacts.broken_before)}</div>}
           </>
         } />
-      {rows.length > 0 && (
-        <Table<{ proof: string; n: number }> rowKey="proof" dataSource={rows} pagination={false} size="small" style={{ maxWidth: 760, marginTop: 12 }}
-          columns={[{ title: w.proof, dataIndex: "proof" }, { title: w.proofCount, dataIndex: "n", align: "right", width: 130, render: (n: number) => format.number(n) }]} />
-      )}
+      <Proofs rows={rows} />
       {m.differences.length > 0 && <Found list={m.differences} kinds={w.findingKinds} />}
-    </Section>
+    </>
+  );
+}
+
+export interface Proof { proof: string; n: number; bytes?: number }
+
+/** How objects are known to be right, of how many and how many bytes; the most first. */
+export function proofs(of: { proofs: Record<string, number>; bytes: Record<string, number> }, names: Record<string, string>): Proof[] {
+  return Object.entries(of.proofs).filter(([, n]) => n > 0).sort(([, a], [, b]) => b - a)
+    .map(([proof, n]) => ({ proof: names[proof] ?? proof, n, ...(of.bytes[proof] !== undefined && { bytes: of.bytes[proof] }) }));
+}
+
+function Proofs({ rows }: { rows: Proof[] }) {
+  const { words, format } = useTongue();
+  const w = words.migration;
+  if (rows.length === 0) return null;
+  return (
+    <Table<Proof> rowKey="proof" dataSource={rows} pagination={false} size="small" style={{ maxWidth: 760, marginTop: 12 }}
+      columns={[
+        { title: w.proof, dataIndex: "proof" },
+        { title: w.proofCount, dataIndex: "n", align: "right", width: 90, render: (n: number) => format.number(n) },
+        { title: w.bytes, dataIndex: "bytes", align: "right", width: 110, render: (n?: number) => (n === undefined ? "" : format.bytes(n)) },
+      ]} />
   );
 }
 
