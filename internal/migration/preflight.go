@@ -77,7 +77,10 @@ type PreflightOptions struct {
 	// Rates, NeedBytes and NeedObjects are as for tree.TrialOptions.
 	Rates                  bool
 	NeedBytes, NeedObjects int64
-	Trials                 tree.TrialOptions // the rest of them
+	// HandsOn is that the registry will read the storage for those who pull, and sends
+	// nobody to it.
+	HandsOn bool
+	Trials  tree.TrialOptions // the rest of them
 }
 
 // Preflight tries out what a registry will need of dst, and what a copy will, and says
@@ -89,7 +92,7 @@ func Preflight(ctx context.Context, dst tree.Tree, o PreflightOptions) (Prefligh
 	if !ok {
 		return r, problem.New(problem.Unsupported, "%s cannot be tried out", dst)
 	}
-	var facts trialFacts
+	facts := trialFacts{handsOn: o.HandsOn}
 	if store, ok := dst.(interface{ Config() tree.S3Config }); ok {
 		c := store.Config()
 		facts.store = &c

@@ -12,6 +12,8 @@ import (
 type trialFacts struct {
 	store  *tree.S3Config // nil: it is a folder
 	trials map[tree.TrialKind]tree.Trial
+	// handsOn is PreflightOptions.HandsOn.
+	handsOn bool
 }
 
 var rowStates = map[tree.TrialResult]RowState{
@@ -67,6 +69,10 @@ func (f *trialFacts) amend(row *PreflightRow, t tree.Trial) {
 			row.Means = "Release 2.8 of the registry, which Harbor runs, uses path style wherever an endpoint is set. Release 3 does so only when it is told to."
 		}
 	case tree.TrialRedirect:
+		if f.handsOn && t.Result != tree.TrialSkipped {
+			*row = PreflightRow{Name: row.Name, State: RowOK, Found: "not needed: the registry hands everything on itself", Means: notRedirected}
+			return
+		}
 		f.amendRedirect(row, t)
 	}
 }
@@ -149,5 +155,5 @@ func (f *trialFacts) settings() []RegistrySetting {
 
 func (f *trialFacts) redirectsFail() bool {
 	t, tried := f.trials[tree.TrialRedirect]
-	return tried && (t.Result == tree.TrialDiffers || t.Result == tree.TrialWorks && f.row(t).State == RowWarn)
+	return tried && !f.handsOn && (t.Result == tree.TrialDiffers || t.Result == tree.TrialWorks && f.row(t).State == RowWarn)
 }

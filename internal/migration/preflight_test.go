@@ -185,6 +185,23 @@ func TestPreflightOfAStoreThatIsNotThere(t *testing.T) {
 	}
 }
 
+// Who pulls from a registry that redirects nobody never sees the store's address.
+func TestPreflightForARegistryThatRedirectsNobodyLeavesRedirectsAlone(t *testing.T) {
+	t.Parallel()
+	store := ts.MinIO(t)
+	r := preflight(t, store, nil, PreflightOptions{HandsOn: true})
+	if row := r.row(t, tree.TrialRedirect); row.State != RowOK || row.Advice != "" || row.Setting != "" || !strings.Contains(row.Means, "redirects nobody") {
+		t.Errorf("%+v", row)
+	}
+	if r.Verdict != RowOK || slices.Contains(r.lines(), "persistence.imageChartStorage.disableredirect=true") {
+		t.Errorf("the verdict is %s, and the settings %q", r.Verdict, r.lines())
+	}
+	r = preflight(t, store, func(c *tree.S3Config) { c.SecretKey = "no" }, PreflightOptions{HandsOn: true})
+	if row := r.row(t, tree.TrialRedirect); row.State != RowSkipped {
+		t.Errorf("without keys: %+v", row)
+	}
+}
+
 func TestPreflightOfADirectory(t *testing.T) {
 	t.Parallel()
 	v := newVolume(t)

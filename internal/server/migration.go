@@ -36,7 +36,7 @@ func (s *storageService) Preflight(ctx context.Context, p cutover.Place, secret 
 		return cutover.Tried{}, err
 	}
 	defer func() { _ = dst.Close() }()
-	report, err := migration.Preflight(ctx, dst, migration.PreflightOptions{Rates: rates})
+	report, err := migration.Preflight(ctx, dst, migration.PreflightOptions{Rates: rates, HandsOn: true})
 	if err != nil {
 		return cutover.Tried{}, err
 	}

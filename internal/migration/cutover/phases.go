@@ -19,7 +19,7 @@ func (m *Machine) preflight(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	report, err := migration.Preflight(ctx, t, migration.PreflightOptions{})
+	report, err := migration.Preflight(ctx, t, migration.PreflightOptions{HandsOn: true})
 	if closed := t.Close(); err == nil {
 		err = closed
 	}
