@@ -147,7 +147,8 @@ func (b *Book) Ask(ctx context.Context, action Action, credential *Credential) e
 // allows says why an action cannot be asked for now.
 func (s *State) allows(action Action) error {
 	for _, a := range s.Actions() {
-		if a == action {
+		// Who asks to go back before anything has changed wants to leave.
+		if a == action || a == ActCancel && action == ActRollback {
 			return nil
 		}
 	}

@@ -246,8 +246,10 @@ func (s *State) Actions() []Action {
 	add(ActPause, (s.Status == Running || s.Status == Waiting) && !leaving && !s.committed())
 	add(ActResume, s.Status == Paused || s.Status == Failed)
 	add(ActCutOver, (s.Status == Running || s.Status == Waiting || s.Status == Paused) && !leaving && !s.Asked && s.Phase.before(Freeze))
-	add(ActCancel, s.Direction == Forward && !s.Status.Over() && !s.Served && !leaving)
-	add(ActRollback, s.Direction == Forward && !s.Status.Over() && s.Wish != WishRollback)
+	// One of the two: to leave what has not changed anything, or to bring back what has.
+	switched := s.Served || s.Status == Running && s.committed()
+	add(ActCancel, s.Direction == Forward && !s.Status.Over() && !switched && !leaving)
+	add(ActRollback, s.Direction == Forward && !s.Status.Over() && switched && s.Wish != WishRollback)
 	add(ActFinish, s.Status == Migrated && s.Wish == WishNothing)
 	return list
 }

@@ -116,7 +116,6 @@ function Actions({ m }: { m: StorageMigration }) {
     onOk: () => act.mutateAsync(action).catch(() => undefined),
   });
   const estimate = m.window.estimate_seconds;
-  const switched = m.status === "migrated" || ["verify", "thaw", "done"].includes(m.phase);
   return (
     <>
       <Space wrap style={{ marginTop: 12 }}>
@@ -128,8 +127,8 @@ function Actions({ m }: { m: StorageMigration }) {
         )}
         {can("pause") && <Button icon={<PauseOutlined />} loading={act.isPending} onClick={() => act.mutate("pause")}>{w.actions.pause}</Button>}
         {can("finish") && <Button type="primary" icon={<CheckOutlined />} loading={act.isPending} onClick={() => ask("finish", w.ask.finishTitle, [w.ask.finishText(m.source.place)], w.actions.finish, true)}>{w.actions.finish}</Button>}
-        {can("rollback") && <Button danger icon={<RollbackOutlined />} loading={act.isPending} onClick={() => ask("rollback", w.ask.rollbackTitle, [switched ? w.ask.rollbackAfter : w.ask.rollbackBefore], w.actions.rollback, true)}>{w.actions.rollback}</Button>}
-        {can("cancel") && <Button icon={<StopOutlined />} loading={act.isPending} onClick={() => ask("cancel", w.ask.cancelTitle, [w.ask.cancelText], w.actions.cancel, true)}>{w.actions.cancel}</Button>}
+        {can("rollback") && <Button danger icon={<RollbackOutlined />} loading={act.isPending} onClick={() => ask("rollback", w.ask.rollbackTitle, [w.ask.rollbackText(m.source.place)], w.actions.rollback, true)}>{w.actions.rollback}</Button>}
+        {can("cancel") && <Button icon={<StopOutlined />} loading={act.isPending} onClick={() => ask("cancel", w.ask.cancelTitle, [w.ask.cancelText(m.source.place), w.ask.cancelCopied(m.destination.place)], w.actions.cancel, true)}>{w.actions.cancel}</Button>}
         <Button icon={<DownloadOutlined />} onClick={() => save(`${w.report.file}-${m.id}.md`, "text/markdown", report())}>{w.actions.report}</Button>
         <Button icon={<DownloadOutlined />} onClick={() => save(`${w.report.file}-${m.id}.json`, "application/json", JSON.stringify(m, null, 2))}>{w.actions.json}</Button>
       </Space>
