@@ -111,6 +111,7 @@ func wirePreflight(t cutover.Tried) gen.StoragePreflight {
 func wireRow(row migration.PreflightRow) gen.StoragePreflightRow {
 	return gen.StoragePreflightRow{
 		Name: row.Name, State: string(row.State), Found: row.Found, Means: row.Means, Advice: row.Advice, Permission: row.Permission, Needs: row.Needs,
+		Reason: row.Reason, Form: row.Form, Values: row.Values,
 	}
 }
 

@@ -26,7 +26,12 @@ const (
 type PreflightRow struct {
 	Name   string   `json:"name"` // see tree.TrialKind
 	State  RowState `json:"state"`
+	Reason string   `json:"reason,omitempty"` // see tree.TrialReason: it tells causes apart that want different remedies
 	Found  string   `json:"found"`            // what was seen
+	// Form and Values are Found for other languages, see tree.Trial; "" where it is what
+	// somebody else says.
+	Form   string   `json:"form,omitempty"`
+	Values []string `json:"values,omitempty"`
 	Means  string   `json:"means,omitempty"`  // what that is for a registry
 	Advice string   `json:"advice,omitempty"` // what to do
 	// Setting is where it is set for Harbor, in the values of its chart below

@@ -22,7 +22,7 @@ var rowStates = map[tree.TrialResult]RowState{
 
 // row says in words what a trial has found.
 func (f *trialFacts) row(t tree.Trial) PreflightRow {
-	row := PreflightRow{Name: string(t.Kind), State: rowStates[t.Result], Found: t.Found, Permission: t.Permission}
+	row := PreflightRow{Name: string(t.Kind), State: rowStates[t.Result], Reason: string(t.Reason), Found: t.Found, Form: t.Form, Values: t.Values, Permission: t.Permission}
 	if t.Needs != "" {
 		row.Needs = string(t.Needs)
 		row.Found = fmt.Sprintf("not tried: it needs %q", row.Needs)
@@ -70,7 +70,7 @@ func (f *trialFacts) amend(row *PreflightRow, t tree.Trial) {
 		}
 	case tree.TrialRedirect:
 		if f.handsOn && t.Result != tree.TrialSkipped {
-			*row = PreflightRow{Name: row.Name, State: RowOK, Found: "not needed: the registry hands everything on itself", Means: notRedirected}
+			*row = PreflightRow{Name: row.Name, State: RowOK, Reason: reasonHandsOn, Found: foundHandsOn, Form: foundHandsOn, Means: notRedirected}
 			return
 		}
 		f.amendRedirect(row, t)
@@ -90,7 +90,7 @@ func (f *trialFacts) amendRedirect(row *PreflightRow, t tree.Trial) {
 	default:
 		return
 	}
-	row.State, row.Found = RowWarn, row.Found+"; "+reason
+	row.State, row.Found, row.Form = RowWarn, row.Found+"; "+reason, row.Form+"; "+reason
 	words, _ := wordsOf(tree.TrialRedirect)
 	row.Advice = words.advice
 }

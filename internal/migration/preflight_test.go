@@ -45,6 +45,9 @@ func preflight(t *testing.T, store *ts.Store, change func(c *tree.S3Config), o P
 		if row.Found == "" || row.Means == "" || row.State == RowWarn && row.Advice == "" || row.State == RowFail && row.Advice == "" {
 			t.Errorf("something is not explained: %+v", row)
 		}
+		if row.State == RowOK && row.Form == "" || strings.Count(row.Form, "{}") != len(row.Values) {
+			t.Errorf("it cannot be said in another language: %+v", row)
+		}
 	}
 	return r
 }

@@ -27,6 +27,8 @@ const (
 	endpointSetting = "s3.regionendpoint"
 	bundleSetting   = "caBundleSecretName; also caBundleSecretName at the top of the values if redirects stay on"
 	secretSetting   = "s3.existingSecret with REGISTRY_STORAGE_S3_ACCESSKEY and REGISTRY_STORAGE_S3_SECRETKEY"
+	reasonHandsOn   = "hands on"
+	foundHandsOn    = "not needed: the registry hands everything on itself"
 	notRedirected   = "This registry reads the store itself and redirects nobody to it: who pulls need not reach the store, nor trust its certificate."
 	askStore        = "Ask whoever runs the store: it does not do what S3 does."
 )

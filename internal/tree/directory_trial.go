@@ -107,15 +107,15 @@ func (t *directoryTrial) tell(trial Trial) {
 }
 
 func (t *directoryTrial) works(kind TrialKind, format string, args ...any) {
-	t.tell(Trial{Kind: kind, Found: fmt.Sprintf(format, args...)})
+	t.tell(Trial{Kind: kind}.saying(format, args...))
 }
 
 func (t *directoryTrial) differs(kind TrialKind, reason TrialReason, format string, args ...any) {
-	t.tell(Trial{Kind: kind, Result: TrialDiffers, Reason: reason, Found: fmt.Sprintf(format, args...)})
+	t.tell(Trial{Kind: kind, Result: TrialDiffers, Reason: reason}.saying(format, args...))
 }
 
 func (t *directoryTrial) fails(kind TrialKind, reason TrialReason, err error) {
-	t.tell(Trial{Kind: kind, Result: TrialFails, Reason: reason, Err: err, Found: err.Error()})
+	t.tell(Trial{Kind: kind, Result: TrialFails, Reason: reason}.failing(err))
 }
 
 func (t *directoryTrial) root() {
@@ -150,7 +150,7 @@ func (t *directoryTrial) write() {
 // skips reports that a trial needs to write and cannot.
 func (t *directoryTrial) skips(kind TrialKind) bool {
 	if t.broken {
-		t.tell(Trial{Kind: kind, Result: TrialSkipped, Needs: TrialWrite, Found: "not tried"})
+		t.tell(Trial{Kind: kind, Result: TrialSkipped, Needs: TrialWrite}.saying("not tried"))
 	}
 	return t.broken
 }
@@ -184,7 +184,7 @@ func (t *directoryTrial) owner() {
 func (t *directoryTrial) space() {
 	var stat unix.Statfs_t
 	if err := unix.Statfs(t.d.path, &stat); err != nil {
-		t.tell(Trial{Kind: TrialSpace, Result: TrialUnknown, Err: err, Found: err.Error()})
+		t.tell(Trial{Kind: TrialSpace, Result: TrialUnknown}.failing(err))
 		return
 	}
 	bytes, files := int64(stat.Bavail)*int64(stat.Bsize), int64(stat.Ffree) //nolint:unconvert // systems differ
@@ -220,9 +220,9 @@ func (t *directoryTrial) names() {
 	case IsNotExist(err):
 		t.works(TrialNames, "are told apart")
 	case err != nil:
-		t.tell(Trial{Kind: TrialNames, Result: TrialUnknown, Err: err, Found: err.Error()})
+		t.tell(Trial{Kind: TrialNames, Result: TrialUnknown}.failing(err))
 	default:
-		t.fails(TrialNames, "", errors.New("are not told apart"))
+		t.fails(TrialNames, "", finding("are not told apart"))
 	}
 }
 
@@ -243,7 +243,7 @@ func (t *directoryTrial) mounts() {
 			t.fails(TrialMounts, "", err)
 			return
 		case info.Mode()&fs.ModeSymlink != 0:
-			t.fails(TrialMounts, "", fmt.Errorf("%s is a symbolic link", strings.TrimSuffix(folder, "/")))
+			t.fails(TrialMounts, "", finding("%s is a symbolic link", strings.TrimSuffix(folder, "/")))
 			return
 		case info.Sys().(*syscall.Stat_t).Dev != device:
 			t.differs(TrialMounts, "", "%s is another file system than the folder it is in", strings.TrimSuffix(folder, "/"))
@@ -259,7 +259,7 @@ func (t *directoryTrial) content() {
 	if t.missing == "" {
 		var err error
 		if c, err = surveyContent(t.ctx, t.d, t.o.MostListed); err != nil {
-			t.tell(Trial{Kind: TrialContent, Result: TrialUnknown, Err: err, Found: err.Error()})
+			t.tell(Trial{Kind: TrialContent, Result: TrialUnknown}.failing(err))
 			return
 		}
 	}
@@ -275,7 +275,7 @@ func (t *directoryTrial) rates() Rates {
 		return Rates{}
 	}
 	if !t.o.Rates {
-		t.tell(Trial{Kind: TrialRates, Result: TrialSkipped, Found: "not asked for"})
+		t.tell(Trial{Kind: TrialRates, Result: TrialSkipped}.saying("not asked for"))
 		return Rates{}
 	}
 	content := map[int]Content{}
@@ -289,10 +289,10 @@ func (t *directoryTrial) rates() Rates {
 		return err
 	})
 	if err != nil {
-		t.tell(Trial{Kind: TrialRates, Result: TrialUnknown, Err: err, Found: err.Error()})
+		t.tell(Trial{Kind: TrialRates, Result: TrialUnknown}.failing(err))
 		return Rates{}
 	}
-	t.works(TrialRates, "%v", rates)
+	t.works(TrialRates, "%.0f small objects and %.1f MiB a second", rates.Requests, rates.Bandwidth/mebibyte)
 	return rates
 }
 

@@ -140,7 +140,7 @@ func (t *s3Trial) step(ctx context.Context, step s3Step) {
 	}
 	for _, kind := range step.kinds {
 		if _, told := t.results[kind]; !told && cause != "" {
-			t.tell(Trial{Kind: kind, Result: TrialSkipped, Needs: cause, Found: "not tried"})
+			t.tell(Trial{Kind: kind, Result: TrialSkipped, Needs: cause}.saying("not tried"))
 		}
 	}
 }
@@ -164,14 +164,14 @@ func (t *s3Trial) tell(trial Trial) {
 }
 
 func (t *s3Trial) works(kind TrialKind, format string, args ...any) {
-	t.tell(Trial{Kind: kind, Found: fmt.Sprintf(format, args...)})
+	t.tell(Trial{Kind: kind}.saying(format, args...))
 }
 
 // fails reports a failure in the store's words, and the permission that it is about.
 func (t *s3Trial) fails(kind TrialKind, err error) { t.failsFor(kind, "", err) }
 
 func (t *s3Trial) failsFor(kind TrialKind, reason TrialReason, err error) {
-	trial := Trial{Kind: kind, Result: TrialFails, Reason: reason, Err: err, Found: err.Error()}
+	trial := Trial{Kind: kind, Result: TrialFails, Reason: reason}.failing(err)
 	if denied, ok := errors.AsType[*deniedError](err); ok {
 		trial.Permission = denied.permission
 	} else if reason == "" && isUnsupported(err) {
@@ -181,12 +181,12 @@ func (t *s3Trial) failsFor(kind TrialKind, reason TrialReason, err error) {
 }
 
 func (t *s3Trial) differs(kind TrialKind, reason TrialReason, format string, args ...any) {
-	t.tell(Trial{Kind: kind, Result: TrialDiffers, Reason: reason, Found: fmt.Sprintf(format, args...)})
+	t.tell(Trial{Kind: kind, Result: TrialDiffers, Reason: reason}.saying(format, args...))
 }
 
 // unknown reports what these credentials may not see, or what went wrong on the way.
 func (t *s3Trial) unknown(kind TrialKind, err error) {
-	trial := Trial{Kind: kind, Result: TrialUnknown, Err: err, Found: err.Error()}
+	trial := Trial{Kind: kind, Result: TrialUnknown}.failing(err)
 	if denied, ok := errors.AsType[*deniedError](err); ok {
 		trial.Permission = denied.permission
 	}

@@ -3,7 +3,6 @@ package tree
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -27,9 +26,9 @@ func (t *s3Trial) versioning(ctx context.Context) {
 	case err != nil:
 		t.unknown(TrialVersioning, err)
 	case c.Status == minio.Enabled:
-		t.tell(Trial{Kind: TrialVersioning, Result: TrialDiffers, Value: c.Status, Found: "on"})
+		t.tell(Trial{Kind: TrialVersioning, Result: TrialDiffers, Value: c.Status}.saying("on"))
 	default:
-		t.tell(Trial{Kind: TrialVersioning, Value: c.Status, Found: strings.ToLower(c.Status)})
+		t.tell(Trial{Kind: TrialVersioning, Value: c.Status}.saying("%s", strings.ToLower(c.Status)))
 	}
 }
 
@@ -58,7 +57,7 @@ func (t *s3Trial) lock(ctx context.Context) {
 	case err != nil:
 		t.unknown(TrialLock, err)
 	case mode != nil && validity != nil && unit != nil:
-		t.failsFor(TrialLock, ReasonRetention, fmt.Errorf("what is stored cannot be deleted for %d %s (%s)", *validity, strings.ToLower(string(*unit)), *mode))
+		t.failsFor(TrialLock, ReasonRetention, finding("what is stored cannot be deleted for %d %s (%s)", *validity, strings.ToLower(string(*unit)), *mode))
 	default:
 		t.differs(TrialLock, ReasonLocked, "on, without a retention for everything")
 	}
@@ -80,26 +79,25 @@ func (t *s3Trial) lifecycle(ctx context.Context) {
 		t.unknown(TrialLifecycle, err)
 		return
 	}
-	moved := ""
+	var moved, class string
 	for _, rule := range c.Rules {
-		name := fmt.Sprintf("rule %q", rule.ID)
 		if rule.Status != "Enabled" || !t.concerns(rulePrefix(rule)) {
 			continue
 		}
 		if rule.Expiration.Days > 0 || !rule.Expiration.Date.IsZero() {
-			when := fmt.Sprintf("after %d days", rule.Expiration.Days)
+			deletes := finding("rule %q deletes objects after %d days", rule.ID, rule.Expiration.Days)
 			if rule.Expiration.Days == 0 {
-				when = "on " + rule.Expiration.Date.Format("2006-01-02")
+				deletes = finding("rule %q deletes objects on %s", rule.ID, rule.Expiration.Date.Format("2006-01-02"))
 			}
-			t.failsFor(TrialLifecycle, ReasonExpiration, fmt.Errorf("%s deletes objects %s", name, when))
+			t.failsFor(TrialLifecycle, ReasonExpiration, deletes)
 			return
 		}
 		if rule.Transition.StorageClass != "" {
-			moved = name + " moves objects to the class " + rule.Transition.StorageClass
+			moved, class = rule.ID, rule.Transition.StorageClass
 		}
 	}
-	if moved != "" {
-		t.differs(TrialLifecycle, ReasonTransition, "%s", moved)
+	if class != "" {
+		t.differs(TrialLifecycle, ReasonTransition, "rule %q moves objects to the class %s", moved, class)
 		return
 	}
 	t.works(TrialLifecycle, "no rule deletes or moves what a registry keeps")

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +15,7 @@ import (
 // measure tells how fast the store is.
 func (t *s3Trial) measure(ctx context.Context) {
 	if !t.o.Rates {
-		t.tell(Trial{Kind: TrialRates, Result: TrialSkipped, Found: "not asked for"})
+		t.tell(Trial{Kind: TrialRates, Result: TrialSkipped}.saying("not asked for"))
 		return
 	}
 	sums := map[int]string{}
@@ -38,7 +37,7 @@ func (t *s3Trial) measure(ctx context.Context) {
 		return
 	}
 	t.rates = rates
-	t.works(TrialRates, "%v", rates)
+	t.works(TrialRates, "%.0f small objects and %.1f MiB a second", rates.Requests, rates.Bandwidth/mebibyte)
 }
 
 // clean removes all that the trials have made, also after ctx has ended.
@@ -56,12 +55,12 @@ func (t *s3Trial) clean(ctx context.Context) {
 	switch {
 	case len(left) > 0:
 		trial := Trial{Kind: TrialClean, Result: TrialFails, Reason: ReasonLeft, Err: err}
-		trial.Found = fmt.Sprintf("left behind: %s", t.v.key(left[0]))
+		trial = trial.saying("left behind: %s", t.v.key(left[0]))
 		if len(left) > 1 {
-			trial.Found += fmt.Sprintf(" and %d others below %s", len(left)-1, t.v.key(t.folder))
+			trial = trial.saying("left behind: %s and %d others below %s", t.v.key(left[0]), len(left)-1, t.v.key(t.folder))
 		}
 		if err != nil {
-			trial.Found += ": " + err.Error()
+			trial.Found, trial.Form = trial.Found+": "+err.Error(), ""
 		}
 		if denied, ok := errors.AsType[*deniedError](err); ok {
 			trial.Permission = denied.permission
@@ -164,8 +163,8 @@ func (t *s3Trial) cleanVersions(ctx context.Context) {
 	case err == nil || lacksSetting(err):
 		t.works(TrialClean, "nothing is left behind, also no old versions")
 	default:
-		trial := Trial{Kind: TrialClean, Result: TrialDiffers, Reason: ReasonLeft, Err: err,
-			Found: "all objects are deleted, and old versions of them are left below " + t.v.key(t.folder) + ": " + err.Error()}
+		trial := Trial{Kind: TrialClean, Result: TrialDiffers, Reason: ReasonLeft, Err: err}.saying(
+			"all objects are deleted, and old versions of them are left below %s: %v", t.v.key(t.folder), err)
 		if denied, ok := errors.AsType[*deniedError](err); ok {
 			trial.Permission = denied.permission
 		}

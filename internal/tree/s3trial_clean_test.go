@@ -112,7 +112,7 @@ func TestTrialsTellWhatIsThere(t *testing.T) {
 		"uploads":             {keys: []string{"docker/registry/v2/repositories/x/_uploads/1/startedat"}, value: "empty"},
 		"markers of folders":  {keys: []string{"", "docker/", "docker/registry/v2/repositories/x/_manifests/tags/"}, value: "empty", want: []string{"~folder markers"}, says: []string{"3: ", "root/", "docker/,"}},
 		"many of them":        {keys: []string{"docker/a", "docker/b", "docker/c", "docker/d", "docker/e", "docker/f"}, value: "empty", want: []string{"~strangers"}, says: []string{"6: docker/a, docker/b, docker/c, docker/d, docker/e and 1 more"}},
-		"more than looked at": {keys: append(numbered("docker/", 20), blob), value: "empty", want: []string{"~strangers"}, says: []string{"at least 20"}},
+		"more than looked at": {keys: append(numbered("docker/", 20), blob), value: "empty", want: []string{"~strangers"}, says: []string{"≥ 20"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

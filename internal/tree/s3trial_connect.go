@@ -108,11 +108,11 @@ func (t *s3Trial) reached(err error, note *trialNote) bool {
 			return false
 		}
 	}
-	name := "it does not say what it is"
 	if server := note.header.Get("Server"); server != "" {
-		name = "it calls itself " + server
+		t.works(TrialReach, "answers; it calls itself %s", server)
+	} else {
+		t.works(TrialReach, "answers; it does not say what it is")
 	}
-	t.works(TrialReach, "answers; %s", name)
 	t.certificate(note.tls)
 	return t.clock(err)
 }
@@ -167,7 +167,7 @@ func (t *s3Trial) certificate(state *tls.ConnectionState) {
 		return
 	}
 	leaf := state.PeerCertificates[0]
-	until := fmt.Sprintf("valid until %s", leaf.NotAfter.UTC().Format(time.DateOnly))
+	until := leaf.NotAfter.UTC().Format(time.DateOnly)
 	others := x509.NewCertPool()
 	for _, c := range state.PeerCertificates[1:] {
 		others.AddCert(c)
@@ -177,11 +177,11 @@ func (t *s3Trial) certificate(state *tls.ConnectionState) {
 	case t.s.config.Insecure && err != nil:
 		t.differs(TrialCertificate, ReasonUnverified, "not verified, as was asked: %v", err)
 	case time.Until(leaf.NotAfter) < certificateSoon:
-		t.differs(TrialCertificate, ReasonExpires, "%s", until)
+		t.differs(TrialCertificate, ReasonExpires, "valid until %s", until)
 	case err != nil: // the authority is one of CAFile
-		t.tell(Trial{Kind: TrialCertificate, Reason: ReasonOwn, Found: until + ", signed by an authority that was given and that systems do not trust"})
+		t.tell(Trial{Kind: TrialCertificate, Reason: ReasonOwn}.saying("valid until %s, signed by an authority that was given and that systems do not trust", until))
 	default:
-		t.works(TrialCertificate, "%s", until)
+		t.works(TrialCertificate, "valid until %s", until)
 	}
 }
 
@@ -190,8 +190,10 @@ func (t *s3Trial) clock(err error) bool {
 	case S3Code(err) == "RequestTimeTooSkewed":
 		t.fails(TrialClock, err)
 		return false
-	case skew.Abs() > clockTolerance:
-		t.differs(TrialClock, "", "this machine's clock is %s %s the store's", skew.Abs(), map[bool]string{true: "ahead of", false: "behind"}[skew > 0])
+	case skew > clockTolerance:
+		t.differs(TrialClock, "", "this machine's clock is %s ahead of the store's", skew)
+	case skew < -clockTolerance:
+		t.differs(TrialClock, "", "this machine's clock is %s behind the store's", -skew)
 	default:
 		t.works(TrialClock, "differs by less than a minute")
 	}
@@ -238,21 +240,24 @@ func (t *s3Trial) inRegion(ctx context.Context, found string, known bool) {
 	err := t.use(ctx, region)
 	if wrong, ok := wrongRegion(err); ok && cmp.Or(wrong, found) != region {
 		right := cmp.Or(wrong, found)
-		trial := Trial{Kind: TrialRegion, Result: TrialFails, Err: err, Value: right, Found: fmt.Sprintf("the bucket's region is %s, and not %s", right, region)}
-		if given == "" {
-			trial.Result, trial.Err, trial.Found = TrialWorks, nil, right
+		trial := Trial{Kind: TrialRegion, Value: right}.saying("%s", right)
+		if given != "" {
+			trial.Result, trial.Err = TrialFails, err
+			trial = trial.saying("the bucket's region is %s, and not %s", right, region)
 		}
 		t.tell(trial)
 		err = t.use(ctx, right)
 	} else {
-		words := region
+		trial := Trial{Kind: TrialRegion, Value: region}
 		switch {
 		case given == "" && !known && found == defaultRegion: // what minio-go says when it is not told
-			words += ", since the store does not tell"
+			trial = trial.saying("%s, since the store does not tell", region)
 		case given != "" && known && found != region:
-			words += " is accepted; the store says " + found
+			trial = trial.saying("%s is accepted; the store says %s", region, found)
+		default:
+			trial = trial.saying("%s", region)
 		}
-		t.tell(Trial{Kind: TrialRegion, Value: region, Found: words})
+		t.tell(trial)
 	}
 	switch code := S3Code(err); {
 	case credentialReasons[code] != "": // not everybody looks at them when asked for a region
@@ -265,7 +270,7 @@ func (t *s3Trial) inRegion(ctx context.Context, found string, known bool) {
 		if known {
 			t.works(TrialBucket, "is there")
 		} else {
-			t.tell(Trial{Kind: TrialBucket, Result: TrialUnknown, Found: "neither its region nor what it holds may be seen"})
+			t.tell(Trial{Kind: TrialBucket, Result: TrialUnknown}.saying("neither its region nor what it holds may be seen"))
 		}
 		t.fails(TrialList, err)
 	case code == "NoSuchBucket" || code == "InvalidBucketName" || code == "PermanentRedirect" || code == "TemporaryRedirect":
@@ -341,11 +346,11 @@ func (t *s3Trial) addressing(ctx context.Context) {
 	path, host := answers[PathStyleOn], answers[PathStyleOff]
 	switch {
 	case path == nil && host == nil:
-		t.tell(Trial{Kind: TrialAddressing, Value: "both", Found: "the bucket may be in the path or in the host"})
+		t.tell(Trial{Kind: TrialAddressing, Value: "both"}.saying("the bucket may be in the path or in the host"))
 	case path == nil:
-		t.tell(Trial{Kind: TrialAddressing, Value: "path", Found: "path style only"})
+		t.tell(Trial{Kind: TrialAddressing, Value: "path"}.saying("path style only"))
 	case host == nil:
-		t.tell(Trial{Kind: TrialAddressing, Result: TrialDiffers, Value: "host", Err: path, Found: "host style only: " + path.Error()})
+		t.tell(Trial{Kind: TrialAddressing, Result: TrialDiffers, Value: "host", Err: path}.saying("host style only: %v", path))
 	default:
 		t.fails(TrialAddressing, path)
 	}

@@ -121,7 +121,7 @@ func (t *s3Trial) redirect(ctx context.Context) {
 		t.fails(TrialRedirect, err)
 		return
 	}
-	trial := Trial{Kind: TrialRedirect, Value: address.Host, Found: "a signed address works from here: " + address.Host}
+	trial := Trial{Kind: TrialRedirect, Value: address.Host}.saying("a signed address works from here: %s", address.Host)
 	content, err := t.visit(ctx, address.String())
 	if err == nil && string(content) != trialText {
 		err = errors.New("other bytes come than are stored")
@@ -129,7 +129,7 @@ func (t *s3Trial) redirect(ctx context.Context) {
 	if err != nil {
 		// The error may hold the address, which is a secret for some minutes.
 		trial.Result, trial.Reason, trial.Err = TrialDiffers, ReasonUnreachable, err
-		trial.Found = "a signed address does not work from here: " + strings.ReplaceAll(err.Error(), address.String(), address.Host)
+		trial = trial.saying("a signed address does not work from here: %s", strings.ReplaceAll(err.Error(), address.String(), address.Host))
 	}
 	t.tell(trial)
 }
@@ -229,7 +229,7 @@ func (t *s3Trial) deleteOne(ctx context.Context) {
 		return
 	}
 	if _, _, err := t.fetch(ctx, base, 0); err == nil {
-		t.fails(TrialDeleteOne, errors.New("an object can be read after it was deleted"))
+		t.fails(TrialDeleteOne, finding("an object can be read after it was deleted"))
 		return
 	}
 	t.works(TrialDeleteOne, "an object can be deleted")

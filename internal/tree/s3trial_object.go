@@ -145,9 +145,9 @@ func (t *s3Trial) features(broken map[TrialKind]error, header http.Header) {
 		said[TrialClass] = ""
 	}
 	if c.Encrypt {
-		said[TrialEncryption] = "by the store"
+		said[TrialEncryption] = "SSE-S3"
 		if c.EncryptKey != "" {
-			said[TrialEncryption] = "with the key " + c.EncryptKey
+			said[TrialEncryption] = "SSE-KMS with the key " + c.EncryptKey
 		}
 	}
 	for _, kind := range []TrialKind{TrialACL, TrialClass, TrialEncryption} {
@@ -192,7 +192,7 @@ func (t *s3Trial) get(ctx context.Context) {
 		t.fails(TrialGet, err)
 		return
 	case string(content) != trialText:
-		t.failsFor(TrialGet, ReasonBytes, fmt.Errorf("other bytes come back than were stored: %d instead of %d, %q", len(content), len(trialText), content[:min(40, len(content))]))
+		t.failsFor(TrialGet, ReasonBytes, finding("other bytes come back than were stored: %d instead of %d, %q", len(content), len(trialText), content[:min(40, len(content))]))
 		return
 	}
 	t.works(TrialGet, "the same bytes come back")
@@ -202,7 +202,7 @@ func (t *s3Trial) get(ctx context.Context) {
 	case err != nil:
 		t.fails(TrialRange, err)
 	case string(content) != trialText[offset:] || !strings.HasPrefix(header.Get("Content-Range"), fmt.Sprintf("bytes %d-", offset)):
-		t.failsFor(TrialRange, ReasonBytes, fmt.Errorf("asked for the bytes from %d on, the store sends %d bytes and says %q", offset, len(content), header.Get("Content-Range")))
+		t.failsFor(TrialRange, ReasonBytes, finding("asked for the bytes from %d on, the store sends %d bytes and says %q", offset, len(content), header.Get("Content-Range")))
 	default:
 		t.works(TrialRange, "a part of an object can be read")
 	}
@@ -229,7 +229,7 @@ func (t *s3Trial) look(ctx context.Context) {
 			return
 		}
 		if mode := header.Get("X-Amz-Object-Lock-Mode"); mode != "" && t.results[TrialLock] != TrialFails {
-			t.failsFor(TrialLock, ReasonRetention, fmt.Errorf("what is stored cannot be deleted for some time (%s)", mode))
+			t.failsFor(TrialLock, ReasonRetention, finding("what is stored cannot be deleted for some time (%s)", mode))
 		}
 	}
 	_, _, err := head(t.folder + "nothing-here")
@@ -240,7 +240,7 @@ func (t *s3Trial) look(ctx context.Context) {
 		denied, _ := errors.AsType[*deniedError](err)
 		t.failsFor(TrialHead, ReasonForbidden, &deniedError{"s3:ListBucket", denied.err})
 	case err == nil:
-		t.fails(TrialHead, errors.New("the store tells of an object that is not there"))
+		t.fails(TrialHead, finding("the store tells of an object that is not there"))
 	default:
 		t.fails(TrialHead, err)
 	}
@@ -262,7 +262,7 @@ func (t *s3Trial) overwrite(ctx context.Context) {
 			t.fails(TrialOverwrite, err)
 			return
 		case string(content) != last:
-			t.failsFor(TrialOverwrite, ReasonStale, errors.New("after an object was overwritten other bytes were read than it has got"))
+			t.failsFor(TrialOverwrite, ReasonStale, finding("after an object was overwritten other bytes were read than it has got"))
 			return
 		}
 	}
@@ -333,11 +333,11 @@ func (t *s3Trial) createOnly(ctx context.Context) {
 	_, _, err := t.store(ctx, canary, []byte(trialText), func(o *minio.PutObjectOptions) { o.SetMatchETagExcept("*") })
 	switch {
 	case err == nil:
-		t.tell(Trial{Kind: TrialCreateOnly, Reason: ReasonIgnored, Found: "not known: an object that was there was overwritten"})
+		t.tell(Trial{Kind: TrialCreateOnly, Reason: ReasonIgnored}.saying("not known: an object that was there was overwritten"))
 	case S3Code(err) == minio.PreconditionFailed:
 		t.works(TrialCreateOnly, "an object that is there is not overwritten")
 	case isUnsupported(err):
-		t.tell(Trial{Kind: TrialCreateOnly, Reason: ReasonUnsupported, Found: "not known"})
+		t.tell(Trial{Kind: TrialCreateOnly, Reason: ReasonUnsupported}.saying("not known"))
 	default:
 		t.unknown(TrialCreateOnly, err)
 	}

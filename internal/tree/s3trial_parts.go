@@ -168,7 +168,7 @@ func (t *s3Trial) listUpload(ctx context.Context, u *s3TrialUpload) {
 	case err != nil:
 		t.fails(TrialListParts, err)
 	case len(parts.ObjectParts) != len(u.parts):
-		t.fails(TrialListParts, fmt.Errorf("%d parts are listed of %d", len(parts.ObjectParts), len(u.parts)))
+		t.fails(TrialListParts, finding("%d parts are listed of %d", len(parts.ObjectParts), len(u.parts)))
 	default:
 		t.works(TrialListParts, "the parts of an upload are listed")
 	}
@@ -177,7 +177,7 @@ func (t *s3Trial) listUpload(ctx context.Context, u *s3TrialUpload) {
 	case err != nil:
 		t.fails(TrialListUploads, err)
 	case !slices.Contains(ids, u.id):
-		t.fails(TrialListUploads, errors.New("an upload that goes on is not listed"))
+		t.fails(TrialListUploads, finding("an upload that goes on is not listed"))
 	default:
 		t.works(TrialListUploads, "an upload that goes on is found")
 	}
@@ -309,7 +309,7 @@ func (t *s3Trial) abort(ctx context.Context) {
 		err = u.send(ctx, []byte(trialText))
 	}
 	if err != nil {
-		t.tell(Trial{Kind: TrialAbort, Result: TrialSkipped, Needs: TrialMultipart, Found: "not tried", Err: err})
+		t.tell(Trial{Kind: TrialAbort, Result: TrialSkipped, Needs: TrialMultipart, Err: err}.saying("not tried"))
 		return
 	}
 	if err := u.abort(ctx); err != nil {

@@ -158,6 +158,10 @@ type Trial struct {
 	Reason TrialReason
 	// Found is what was seen, in one line.
 	Found string
+	// Form is Found with {} in the place of each of Values, for who says it in another
+	// language; "" where it is the text of an error.
+	Form   string
+	Values []string
 	// Permission is what the credentials lack, as policies name it: "s3:PutObject".
 	Permission string
 	// Value is a fact for programs, see the kinds.

@@ -74,40 +74,37 @@ func (c *contentSurvey) see(name string) {
 
 // trials tell what was seen.
 func (c *contentSurvey) trials() []Trial {
-	atLeast := ""
-	if c.cut {
-		atLeast = "at least "
-	}
-	content := Trial{Kind: TrialContent, Value: "empty", Found: "nothing of a registry"}
+	content := Trial{Kind: TrialContent, Value: "empty"}.saying("nothing of a registry")
 	if c.blobs+c.links > 0 {
-		content.Found = fmt.Sprintf("a registry: %s%d blobs and %d links", atLeast, c.blobs, c.links)
+		content = content.saying("a registry: %s blobs and %s links", atLeast(c.blobs, c.cut), atLeast(c.links, c.cut))
 		content.Value = "registry"
 		if c.journal {
-			content.Found += ", with the journal of an earlier copy"
+			content = content.more(", with the journal of an earlier copy")
 			content.Value = "copy"
 		} else {
 			content.Result = TrialDiffers
 		}
 	} else if c.journal {
-		content.Found, content.Value = "the journal of an earlier copy, and nothing of a registry", "copy"
+		content = content.saying("the journal of an earlier copy, and nothing of a registry")
+		content.Value = "copy"
 	}
 	if c.besides > 0 {
-		content.Found += "; other things are beside it"
+		content = content.more("; other things are beside it")
 	}
 	return []Trial{
 		content,
-		named(TrialMarkers, atLeast, c.manyMarkers, c.markers),
-		named(TrialStrangers, atLeast, c.manyStranger, c.strangers),
+		named(TrialMarkers, c.cut, c.manyMarkers, c.markers),
+		named(TrialStrangers, c.cut, c.manyStranger, c.strangers),
 	}
 }
 
-func named(kind TrialKind, atLeast string, n int, names []string) Trial {
+func named(kind TrialKind, cut bool, n int, names []string) Trial {
 	if n == 0 {
-		return Trial{Kind: kind, Found: "none"}
+		return Trial{Kind: kind}.saying("none")
 	}
 	text := strings.Join(names, ", ")
 	if n > len(names) {
 		text += fmt.Sprintf(" and %d more", n-len(names))
 	}
-	return Trial{Kind: kind, Result: TrialDiffers, Found: fmt.Sprintf("%s%d: %s", atLeast, n, text)}
+	return Trial{Kind: kind, Result: TrialDiffers}.saying("%s: %s", atLeast(n, cut), text)
 }

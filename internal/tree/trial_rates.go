@@ -66,7 +66,3 @@ func storeSome(ctx context.Context, word string, size, concurrency, most int, pu
 	err = group.Wait()
 	return int(stored.Load()), time.Since(start), waited, err
 }
-
-func (r Rates) String() string {
-	return fmt.Sprintf("%.0f small objects and %.1f MiB a second", r.Requests, r.Bandwidth/mebibyte)
-}

@@ -1701,6 +1701,9 @@ type StoragePreflightRow struct {
 	// Advice What to do
 	Advice string `json:"advice,omitempty"`
 
+	// Form What was seen, with {} for each of the values: for translations. Left out where somebody else's words were seen
+	Form string `json:"form,omitempty"`
+
 	// Found What was seen
 	Found string `json:"found"`
 
@@ -1716,8 +1719,12 @@ type StoragePreflightRow struct {
 	// Permission That the credentials lack
 	Permission string `json:"permission,omitempty"`
 
+	// Reason Tells causes apart that want different remedies, such as "missing" of a bucket; stable
+	Reason string `json:"reason,omitempty"`
+
 	// State ok, warn, fail, unknown or skipped
-	State string `json:"state"`
+	State  string   `json:"state"`
+	Values []string `json:"values,omitempty"`
 }
 
 // StorageProblem defines model for StorageProblem.

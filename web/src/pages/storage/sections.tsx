@@ -3,6 +3,7 @@ import { CheckCircleFilled, CloseCircleFilled } from "@ant-design/icons";
 import { Alert, Progress, Table, Tag, Typography, type TableColumnsType } from "antd";
 import type { ReactNode } from "react";
 import type { StorageDelta, StorageFinding, StorageMigration, StoragePull } from "../../api/client";
+import { Said } from "../../parts/failure";
 import { useTongue } from "../../words";
 import { isTime } from "../../words/format";
 import { Fact } from "./usage";
@@ -141,7 +142,7 @@ function Found({ list, kinds }: { list: StorageFinding[]; kinds: Record<string, 
   const columns: TableColumnsType<StorageFinding> = [
     { title: w.kind, dataIndex: "kind", width: 180, render: (kind: string) => kinds[kind] ?? kind },
     { title: w.name, dataIndex: "name", className: "code" },
-    { title: w.reason, dataIndex: "reason", className: "break", render: (reason: string) => <span lang="en">{reason}</span> },
+    { title: w.reason, dataIndex: "reason", className: "break", render: (reason: string) => <Said text={reason} /> },
   ];
   return <Table<StorageFinding> rowKey={(f) => `${f.kind} ${f.name}`} columns={columns} dataSource={list} pagination={{ pageSize: 15, size: "small", hideOnSinglePage: true, showSizeChanger: false }} size="small" scroll={{ x: 720 }} style={{ marginTop: 12 }} />;
 }

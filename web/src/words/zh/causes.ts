@@ -65,6 +65,19 @@ const known: Known[] = [
   [/^(\d+) references are deleted at the destination$/, "将在目标中删除 $1 项。"],
   [/^it is gone from the source$/, "已从源中消失。"],
 
+  // in what the two ends of a storage migration differ
+  [/^it is in the destination only$/, "仅目标中有。"],
+  [/^no registry writes a file like this, and it is not in the source$/, "镜像库不会写入这样的文件，源中也没有。"],
+  [/^in the source: (.+)$/, "在源中：$1"],
+  [/^in the destination: (.+)$/, "在目标中：$1"],
+  [/^it is damaged in the source and was not copied: (.+)$/, "源中已损坏，未同步：$1"],
+  [/^it is not in the destination$/, "目标中没有。"],
+  [/^it has gone from the source, and is in the destination$/, "源中已删除，目标中仍有。"],
+  [/^it was removed from the destination, and is there$/, "已从目标中删除，但仍在其中。"],
+  [/^the tag stands for something else than (.+) in the source$/, "Tag 在源中是 $1，在目标中不同。"],
+  [/^it has (\d+) bytes and must have (\d+)$/, "有 $1 字节，应为 $2 字节。"],
+  [/^its bytes are not those that its path says$/, "内容与路径中的摘要不符。"],
+
   // why something is not at a destination
   [/^[Ll]ook up (.+) at (.+?): .*connection refused$/, "无法查询 $2 上的 $1：连接被拒绝。"],
   [/^[Ll]ook up (.+) at (.+?): .*(?:timeout|deadline exceeded)\S*$/, "无法查询 $2 上的 $1：超时没有应答。"],
