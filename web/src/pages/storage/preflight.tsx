@@ -1,6 +1,6 @@
 // What a destination is worth, in words: what needs somebody first, what works below.
 import { CheckCircleFilled, CloseCircleFilled, ExclamationCircleFilled, MinusCircleOutlined, QuestionCircleOutlined } from "@ant-design/icons";
-import { Alert, Collapse, Table, Tag, Typography, type TableColumnsType } from "antd";
+import { Alert, Collapse, Grid, Table, Tag, Typography, type TableColumnsType } from "antd";
 import type { ReactNode } from "react";
 import type { StoragePreflight, StoragePreflightRow } from "../../api/client";
 import { useTongue } from "../../words";
@@ -39,19 +39,53 @@ export function Preflight({ result: r }: { result: StoragePreflight }) {
 }
 
 function Rows({ rows }: { rows: StoragePreflightRow[] }) {
+  return Grid.useBreakpoint().lg === false ? <Cards rows={rows} /> : <Grown rows={rows} />;
+}
+
+/** One below the other, for screens that a table is too wide for. */
+function Cards({ rows }: { rows: StoragePreflightRow[] }) {
+  const { words, language } = useTongue();
+  const w = words.migration.preflight;
+  return (
+    <ul className="plain cards" data-testid="preflight-cards">
+      {rows.map((r) => {
+        const { name, means, advice } = rowWords(r, language);
+        return (
+          <li key={r.name}>
+            <div className="card-head"><Typography.Text strong>{name}</Typography.Text><State state={r.state} /></div>
+            <div className="break"><Seen row={r} /></div>
+            {means !== "" && <Typography.Text type="secondary">{means}</Typography.Text>}
+            {advice !== "" && <div className="break"><strong>{w.columns.advice}: </strong>{advice}</div>}
+          </li>
+        );
+      })}
+    </ul>
+  );
+}
+
+function Grown({ rows }: { rows: StoragePreflightRow[] }) {
   const { words, language } = useTongue();
   const w = words.migration.preflight;
   const columns: TableColumnsType<StoragePreflightRow> = [
     { title: w.columns.row, key: "row", width: 150, render: (_, r) => <Typography.Text strong>{rowWords(r, language).name}</Typography.Text> },
-    { title: w.columns.state, dataIndex: "state", width: 110, render: (state: string) => <Tag color={looks[state]?.[0] ?? "default"} icon={looks[state]?.[1]}>{w.states[state] ?? state}</Tag> },
-    {
-      title: w.columns.found, key: "found", className: "break",
-      render: (_, r) => r.state === "skipped" && r.needs != null && r.needs !== ""
-        ? w.needs(rowWords({ name: r.needs, state: "", found: "" }, language).name)
-        : <span lang="en">{r.found}</span>,
-    },
+    { title: w.columns.state, dataIndex: "state", width: 110, render: (state: string) => <State state={state} /> },
+    { title: w.columns.found, key: "found", className: "break", render: (_, r) => <Seen row={r} /> },
     { title: w.columns.means, key: "means", render: (_, r) => rowWords(r, language).means },
     { title: w.columns.advice, key: "advice", className: "break", render: (_, r) => rowWords(r, language).advice },
   ];
   return <Table<StoragePreflightRow> rowKey="name" columns={columns} dataSource={rows} pagination={false} size="small" scroll={{ x: 900 }} style={{ marginTop: 12 }} />;
+}
+
+function State({ state }: { state: string }) {
+  const w = useTongue().words.migration.preflight;
+  return <Tag color={looks[state]?.[0] ?? "default"} icon={looks[state]?.[1]}>{w.states[state] ?? state}</Tag>;
+}
+
+function Seen({ row: r }: { row: StoragePreflightRow }) {
+  const { words, language } = useTongue();
+  if (r.state === "skipped" && r.needs != null && r.needs !== "") {
+    return words.migration.preflight.needs(rowWords({ name: r.needs, state: "", found: "" }, language).name);
+  }
+  const { found, english } = rowWords(r, language);
+  return <span className="break" {...(english && { lang: "en" })}>{found}</span>;
 }
