@@ -12,6 +12,7 @@ func TestAStateThatSomebodyElseChangedIsNotOverwritten(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	one := &mover{Cluster: w.Cluster, release: onVolume(), state: Migration{Version: stateVersion, Phase: PhaseStage}}
+	one.state.keep(one.release)
 	if err := one.save(t.Context()); err != nil {
 		t.Fatal(err)
 	}
