@@ -54,6 +54,7 @@ const (
 	sayPause    = 5 * time.Second  // between two signs of life
 	staleAfter  = 15 * time.Second // a server that cannot ask for so long takes no pushes: others may have gone on without it
 	patience    = 20 * time.Second // with uploads that were begun before the window
+	checkTime   = time.Minute      // that a storage may take to answer once
 	followTime  = 7 * time.Minute  // that all servers may take to follow
 )
 
@@ -212,12 +213,13 @@ func (s *storageService) mustNotWrite() bool {
 func (s *storageService) follow(ctx context.Context) error {
 	s.following.Lock()
 	defer s.following.Unlock()
+	asked := time.Now() // what is answered was so at this time, and may not be so any more
 	where, err := s.book.Where(ctx)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
-	s.where, s.read = where, time.Now()
+	s.where, s.read = where, asked
 	behind, due := where.Generation != s.applied, time.Since(s.said) > sayPause
 	s.mu.Unlock()
 	if behind {
@@ -275,7 +277,14 @@ func (s *storageService) apply(ctx context.Context, where cutover.Where) error {
 		s.home.Thaw()
 		return nil
 	}
-	if err := s.home.Check(ctx); err != nil {
+	// Others wait for this: a store that takes a connection and never answers must not keep
+	// them, or the registry read-only, for good.
+	asking, cancel := context.WithTimeoutCause(ctx, checkTime, problem.New(problem.Unknown, "the storage did not answer for %s", checkTime))
+	defer cancel()
+	if err := s.home.Check(asking); err != nil {
+		if asking.Err() != nil {
+			err = context.Cause(asking)
+		}
 		return fmt.Errorf("serve %s: %w", to, err)
 	}
 	return nil

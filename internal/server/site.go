@@ -9,8 +9,10 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"strings"
 	"time"
 
+	"github.com/lighterage/lighterage/internal/layout"
 	"github.com/lighterage/lighterage/internal/migration/cutover"
 	"github.com/lighterage/lighterage/internal/problem"
 	"github.com/lighterage/lighterage/internal/tree"
@@ -152,7 +154,7 @@ const (
 )
 
 // Try implements cutover.Site.
-func (s *site) Try(ctx context.Context, t tree.Tree) ([]cutover.Pull, error) {
+func (s *site) Try(ctx context.Context, from, to tree.Tree) ([]cutover.Pull, error) {
 	samples, err := s.samples(ctx)
 	if err != nil {
 		return nil, err
@@ -164,14 +166,14 @@ func (s *site) Try(ctx context.Context, t tree.Tree) ([]cutover.Pull, error) {
 		if len(pulls) > 0 && (bytes > mostPullBytes || time.Since(began) > mostPullTime) {
 			break
 		}
-		p := s.pull(ctx, c, mostPullBytes)
+		p := s.pull(ctx, c, from, mostPullBytes)
 		bytes += p.Bytes
 		pulls = append(pulls, p)
 		if ctx.Err() != nil {
 			return pulls, context.Cause(ctx)
 		}
 	}
-	pushed, err := s.push(ctx, t)
+	pushed, err := s.push(ctx, to)
 	return append(pulls, pushed), err
 }
 
@@ -198,50 +200,75 @@ func (s *site) samples(ctx context.Context) ([]cutover.Content, error) {
 }
 
 // pull pulls an artifact through the registry's handlers, and hashes what comes. Of large
-// ones not more than most bytes are pulled.
-func (s *site) pull(ctx context.Context, c cutover.Content, most int64) cutover.Pull {
+// ones not more than most bytes are pulled. What is not there is no error if it is not in
+// from either: layers that are kept elsewhere, and what was broken before, which was told.
+func (s *site) pull(ctx context.Context, c cutover.Content, from tree.Tree, most int64) cutover.Pull {
 	p := cutover.Pull{Repository: c.Repository, Reference: c.Digest, Digest: c.Digest}
 	if len(c.Tags) > 0 {
 		p.Reference = c.Tags[0]
 	}
 	began := time.Now()
-	n, err := s.get(ctx, c.Repository+"/manifests/"+p.Reference, c.Digest)
-	p.Bytes += n
+	get := func(kind layout.Kind, path, digest string) error {
+		n, err := s.get(ctx, c.Repository+path, digest, most-p.Bytes)
+		p.Bytes += n
+		if !errors.Is(err, errNotThere) {
+			return err
+		}
+		had, looked := holds(ctx, from, kind, c.Repository, digest)
+		if looked != nil {
+			return looked
+		}
+		if had {
+			return err
+		}
+		return errNeverThere
+	}
+	err := get(layout.RevisionLink, "/manifests/"+p.Reference, c.Digest)
 	for _, blob := range c.Blobs {
-		if err != nil || p.Bytes > most {
+		if err != nil || p.Bytes >= most {
 			break
 		}
 		if blob == c.Digest {
 			continue
 		}
-		if n, err = s.get(ctx, c.Repository+"/blobs/"+blob, blob); errors.Is(err, errNotThere) {
-			err = nil // of layers that are kept elsewhere, and of what was broken before, which was told
-			continue
+		if err = get(layout.LayerLink, "/blobs/"+blob, blob); err == nil {
+			p.Blobs++
+		} else if errors.Is(err, errNeverThere) {
+			err = nil
 		}
-		p.Bytes += n
-		p.Blobs++
 	}
 	p.Seconds = time.Since(began).Seconds()
-	if errors.Is(err, errNotThere) && s.wasBroken(ctx, c) {
-		err = nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errNeverThere) {
 		p.Error = err.Error()
 	}
 	return p
 }
 
-var errNotThere = errors.New("the registry does not have it")
-
-// wasBroken reports whether an artifact could not be pulled before either: the check of
-// the artifacts counts those.
-func (s *site) wasBroken(ctx context.Context, _ cutover.Content) bool {
-	state, err := s.book.Last(ctx)
-	return err == nil && state.Artifacts.BrokenBefore > 0
+// holds reports whether a tree has what a repository calls by a digest.
+func holds(ctx context.Context, t tree.Tree, kind layout.Kind, repository, digest string) (bool, error) {
+	algorithm, hex, _ := strings.Cut(digest, ":")
+	names := []string{layout.File{Kind: kind, Repository: repository, Algorithm: algorithm, Hex: hex}.Path()}
+	if algorithm == "sha256" { // of others the link leads to one of these
+		names = append(names, layout.BlobPath(algorithm, hex))
+	}
+	for _, name := range names {
+		if _, err := t.Stat(ctx, name); tree.IsNotExist(err) {
+			return false, nil
+		} else if err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
-// get reads something through the registry's handlers and compares its digest.
-func (s *site) get(ctx context.Context, path, digest string) (int64, error) {
+var (
+	errNotThere   = errors.New("the registry does not have it")
+	errNeverThere = errors.New("it was not there before either")
+)
+
+// get reads something through the registry's handlers and compares its digest. Of what is
+// larger than most bytes only the beginning is read: everybody waits for it.
+func (s *site) get(ctx context.Context, path, digest string, most int64) (int64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://registry/v2/"+path, nil)
 	if err != nil {
 		return 0, err
@@ -260,9 +287,12 @@ func (s *site) get(ctx context.Context, path, digest string) (int64, error) {
 		return 0, fmt.Errorf("%s: the registry answered %s", path, answer.Status)
 	}
 	hash := sha256.New()
-	n, err := io.Copy(hash, answer.Body)
+	n, err := io.Copy(hash, io.LimitReader(answer.Body, most+1))
 	if err != nil {
 		return n, fmt.Errorf("%s: %w", path, err)
+	}
+	if n > most {
+		return n, nil
 	}
 	if got := "sha256:" + hex.EncodeToString(hash.Sum(nil)); len(digest) == len(got) && digest[:7] == "sha256:" && got != digest {
 		return n, fmt.Errorf("%s: what was pulled has the digest %s", path, got)

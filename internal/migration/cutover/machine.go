@@ -36,9 +36,10 @@ type Site interface {
 	Contents(ctx context.Context) iter.Seq2[Content, error]
 	// Knows reports whether the index has a reference, a tag or a digest.
 	Knows(ctx context.Context, repository, reference string) (bool, error)
-	// Try pulls through the registry what is there, and pushes something, which must then
-	// be in t. It works on a frozen registry, and leaves nothing.
-	Try(ctx context.Context, t tree.Tree) ([]Pull, error)
+	// Try pulls through the registry, which serves to, what is there, and pushes something,
+	// which must then be in to. What cannot be pulled is an error of a Pull, unless from does
+	// not have it either. It works on a frozen registry, and leaves nothing.
+	Try(ctx context.Context, from, to tree.Tree) ([]Pull, error)
 }
 
 // Content is an artifact of a registry's index.
@@ -67,7 +68,8 @@ type Machine struct {
 	s      *State
 	wake   <-chan struct{}
 
-	journey *journey // what is open; nil: nothing
+	journey   *journey  // what is open; nil: nothing
+	reopening time.Time // before which no window that was left open is tried to be closed again
 
 	mu sync.Mutex // of the state, while a copy goes on beside who keeps its progress
 }
@@ -83,6 +85,9 @@ const (
 	lookPause = 500 * time.Millisecond
 	savePause = time.Second
 	restPause = 2 * time.Second // while nothing is done; who asks this process wakes it
+
+	reopenPause = 15 * time.Second // between attempts to end a window that was left open
+	verifyTime  = 3 * time.Minute  // that pulls and a push may take: a store that does not answer must not keep the registry read-only
 )
 
 var errWish = errors.New("somebody wants something else")
@@ -97,6 +102,9 @@ func (m *Machine) Run(ctx context.Context) error {
 	m.restart()
 	for {
 		if err := m.heed(ctx); err != nil {
+			return err
+		}
+		if err := m.reopen(ctx); err != nil {
 			return err
 		}
 		switch {
@@ -131,6 +139,9 @@ func (m *Machine) Run(ctx context.Context) error {
 func (m *Machine) restart() {
 	if p := m.s.Phase; m.s.Status == Running && Freeze.before(p) && p.before(Switch) {
 		m.s.Phase = Freeze
+	}
+	if m.s.Status == Running && m.s.Problem != nil { // it was failing, see fail
+		m.s.Status = Failed
 	}
 }
 
@@ -182,6 +193,9 @@ func (m *Machine) heed(ctx context.Context) error {
 				return keepError{err}
 			}
 			m.s.Status, m.s.Problem = Running, nil
+			if m.s.Torn { // what was proven is long ago
+				m.s.Phase = Freeze
+			}
 		}
 	case WishFinish:
 		if m.s.Status == Migrated {
@@ -202,7 +216,7 @@ func (m *Machine) heed(ctx context.Context) error {
 
 // turn leaves a migration that has not changed anything yet, or begins the way back.
 func (m *Machine) turn(ctx context.Context, wish Wish) error {
-	if !m.s.Served {
+	if m.s.Direction == Forward && (!m.s.Served || m.s.Torn) {
 		if err := m.open(ctx); err != nil {
 			return err
 		}
@@ -226,24 +240,60 @@ func (m *Machine) turn(ctx context.Context, wish Wish) error {
 }
 
 // open lets the registry be written to again, if this migration has kept it from that.
-// What was found in the window counts no more.
+// What was found in the window counts no more, and that is kept before anybody can write:
+// a process that is killed in between must not change the storage under who writes.
 func (m *Machine) open(ctx context.Context) error {
 	if !m.s.Window.Open {
 		return nil
 	}
 	if m.s.Torn {
 		if err := m.undo(ctx); err != nil {
-			return &failure{"servers", err, "The registry is read-only until all its servers serve one storage. Look at the servers' logs, and resume."}
+			return &failure{"servers", fmt.Errorf("to go back to %s failed: %w", m.origin(), err),
+				"The registry is read-only until all its servers serve one storage, which is tried again and again. Look at the servers' logs."}
+		}
+	}
+	if !m.s.Phase.before(Freeze) {
+		m.enter(Delta)
+		if err := m.save(ctx); err != nil {
+			return err
 		}
 	}
 	if err := m.site.Thaw(ctx); err != nil {
-		return &failure{"servers", err, "The registry may still be read-only. Look whether the database answers, and resume."}
+		return &failure{"servers", err, "The registry may still be read-only, which is tried again and again to be ended. Look whether the database answers."}
 	}
 	m.s.Window.Open, m.s.Window.Ended = false, time.Now().UTC()
-	if !m.s.Phase.before(Freeze) {
-		m.enter(Delta)
-	}
 	return nil
+}
+
+// reopen ends a window that a failure or a crash has left open: nobody else would.
+func (m *Machine) reopen(ctx context.Context) error {
+	stopped := m.s.Status != Running && !m.s.Status.Over()
+	if !m.s.Window.Open || !stopped && !m.s.Phase.before(Freeze) || time.Now().Before(m.reopening) {
+		return nil
+	}
+	m.reopening = time.Now().Add(reopenPause)
+	if m.s.Phase == Thaw && !m.s.Torn { // the change is made, and only this is left of it
+		m.s.Status, m.s.Problem = Running, nil
+		return nil
+	}
+	err := m.open(ctx)
+	if isKept(err) {
+		return err
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			m.log.Error("the registry is still read-only", "id", m.s.ID, "error", err)
+		}
+		if m.s.Status == Running && ctx.Err() == nil {
+			return m.fail(ctx, err)
+		}
+	}
+	key, err := m.keeper.AccessKey(ctx) // there may be another by now, and it would be written over
+	if err != nil {
+		return keepError{err}
+	}
+	m.s.Destination.AccessKey = key
+	return m.save(ctx)
 }
 
 // end is when nothing more comes.
@@ -277,23 +327,30 @@ func (m *Machine) enter(p Phase) {
 func (m *Machine) fail(ctx context.Context, err error) error {
 	m.leave()
 	f := explain(err)
-	m.s.Status = Failed
+	if !m.s.Window.Open {
+		m.s.Status = Failed
+	} // else it is told when clients can write again
 	m.s.Problem = &Problem{Code: f.code, Message: f.err.Error(), Advice: f.advice, Phase: m.s.Phase, Time: time.Now().UTC()}
 	m.log.Error("the storage migration stops", "id", m.s.ID, "phase", m.s.Phase, "error", f.err)
 	if m.s.Phase == Switch || m.s.Phase == Verify {
-		if err := m.undo(ctx); err != nil {
-			m.s.Problem.Message += "; and to go back to " + m.origin().String() + " failed: " + err.Error()
-			m.s.Problem.Advice = "The registry is read-only until all its servers serve one storage. Look at the servers' logs, and resume."
-			return m.save(ctx)
-		}
+		m.s.Torn = true // until all servers serve the origin again
+	}
+	// Before anything follows: another process may work on the migration by now.
+	if err := m.save(ctx); err != nil {
+		return err
 	}
 	if m.s.Phase == Thaw { // the change is made
+		m.s.Status = Failed
 		return m.save(ctx)
 	}
-	if err := m.open(ctx); err != nil {
+	m.reopening = time.Now().Add(reopenPause)
+	if err := m.open(ctx); isKept(err) {
+		return err
+	} else if err != nil {
 		m.s.Problem.Message += "; and " + err.Error()
 		m.s.Problem.Advice = explain(err).advice
 	}
+	m.s.Status = Failed
 	return m.save(ctx)
 }
 

@@ -475,7 +475,9 @@ func (m *Machine) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if m.s.Pulls, err = m.site.Try(ctx, j.to); err != nil {
+	ctx, cancel := context.WithTimeoutCause(ctx, verifyTime, problem.New(problem.Unknown, "%s did not answer for %s", m.target(), verifyTime))
+	defer cancel()
+	if m.s.Pulls, err = m.site.Try(ctx, j.from, j.to); err != nil {
 		return &failure{"verify", err, "The registry serves what it served before, and is open again. Look what the message says of the store, and resume."}
 	}
 	for _, p := range m.s.Pulls {
