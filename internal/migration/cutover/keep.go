@@ -17,10 +17,27 @@ type Book struct {
 	db   *store.DB
 	box  *secret.Box
 	name string // of this process, among those that share the database
+
+	clock func() time.Time // of this process
 }
 
 // NewBook returns the migrations in db. name is that of this process.
-func NewBook(db *store.DB, box *secret.Box, name string) *Book { return &Book{db, box, name} }
+func NewBook(db *store.DB, box *secret.Box, name string) *Book {
+	return &Book{db: db, box: box, name: name, clock: time.Now}
+}
+
+// now is the time that all servers go by which share the database: their own clocks may
+// differ by more than the time after which they take each other for dead.
+func (b *Book) now(ctx context.Context, q store.Querier) (time.Time, error) {
+	if b.db.Dialect() != store.PostgreSQL {
+		return b.clock(), nil
+	}
+	var millis int64
+	if err := q.QueryRowContext(ctx, `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint`).Scan(&millis); err != nil {
+		return time.Time{}, fmt.Errorf("ask the database for the time: %w", err)
+	}
+	return store.Time(millis), nil
+}
 
 // Secrets are those of both ends of a migration.
 type Secrets struct {
@@ -187,13 +204,16 @@ const lease = 30 * time.Second
 // Claim makes this process the one that works on the migration that is not over; nil if
 // there is none, or another process works on it.
 func (b *Book) Claim(ctx context.Context) (*State, error) {
-	now := time.Now()
+	now, err := b.now(ctx, b.db)
+	if err != nil {
+		return nil, err
+	}
 	query, args := `UPDATE storage_migrations SET owner = $1, lease = $2 WHERE open = 1`, []any{b.name, store.Millis(now.Add(lease))}
 	if b.db.Dialect() == store.PostgreSQL { // with SQLite there is no other process, but one that was killed
 		query, args = query+` AND (owner = $1 OR owner = '' OR lease < $3)`, append(args, store.Millis(now))
 	}
 	var s State
-	err := b.db.InTx(ctx, func(tx *store.Tx) error {
+	err = b.db.InTx(ctx, func(tx *store.Tx) error {
 		if _, err := tx.ExecContext(ctx, query, args...); err != nil {
 			return err
 		}
@@ -215,7 +235,11 @@ var errLost = errors.New("another server works on the storage migration by now")
 
 // Renew says that this process still works on a migration.
 func (b *Book) Renew(ctx context.Context, id int64) error {
-	return b.mine(ctx, `UPDATE storage_migrations SET lease = $1 WHERE id = $2 AND owner = $3`, store.Millis(time.Now().Add(lease)), id, b.name)
+	now, err := b.now(ctx, b.db)
+	if err != nil {
+		return err
+	}
+	return b.mine(ctx, `UPDATE storage_migrations SET lease = $1 WHERE id = $2 AND owner = $3`, store.Millis(now.Add(lease)), id, b.name)
 }
 
 // Release lets another process have the migration at once.

@@ -108,13 +108,17 @@ type Server struct {
 // Present says that this server is there, and what it follows.
 func (b *Book) Present(ctx context.Context, generation int64, trouble string) error {
 	return b.db.InTx(ctx, func(tx *store.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO storage_servers (name, seen, generation, error) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (name) DO UPDATE SET seen = excluded.seen, generation = excluded.generation, error = excluded.error`,
-			b.name, store.Millis(time.Now()), generation, trouble)
+		now, err := b.now(ctx, tx)
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM storage_servers WHERE seen < $1`, store.Millis(time.Now().Add(-20*silent)))
+		_, err = tx.ExecContext(ctx, `INSERT INTO storage_servers (name, seen, generation, error) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (name) DO UPDATE SET seen = excluded.seen, generation = excluded.generation, error = excluded.error`,
+			b.name, store.Millis(now), generation, trouble)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM storage_servers WHERE seen < $1`, store.Millis(now.Add(-20*silent)))
 		return err
 	})
 }
@@ -129,7 +133,11 @@ func (b *Book) Leave(ctx context.Context) error {
 
 // Servers are those that are there.
 func (b *Book) Servers(ctx context.Context) (list []Server, err error) {
-	rows, err := b.db.QueryContext(ctx, `SELECT name, generation, error FROM storage_servers WHERE seen >= $1 ORDER BY name`, store.Millis(time.Now().Add(-silent)))
+	now, err := b.now(ctx, b.db)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := b.db.QueryContext(ctx, `SELECT name, generation, error FROM storage_servers WHERE seen >= $1 ORDER BY name`, store.Millis(now.Add(-silent)))
 	if err != nil {
 		return nil, fmt.Errorf("read which servers there are: %w", err)
 	}
