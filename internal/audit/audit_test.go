@@ -207,3 +207,25 @@ func TestOldEntriesAreRemoved(t *testing.T) {
 		}
 	})
 }
+
+// With each connection of the pool in a transaction, an entry has to need none of its own:
+// what would give one back may wait for the transaction that the entry is in.
+func TestAnEntryNeedsNoConnectionBesideThatOfItsTransaction(t *testing.T) {
+	db := storetest.OpenURL(t, storetest.PostgreSQLURL(t))
+	l := audit.New(db, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // of a test that fails
+	defer cancel()
+	var open func(left int) error
+	open = func(left int) error {
+		return db.InTx(ctx, func(tx *store.Tx) error {
+			if left > 1 {
+				return open(left - 1)
+			}
+			return l.Add(ctx, tx, audit.Entry{Username: "admin", Kind: "create_project", Resource: "one"})
+		})
+	}
+	if err := open(24); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, list(t, l, audit.Selection{}, "", ""), "admin create project one")
+}

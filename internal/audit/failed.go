@@ -8,7 +8,7 @@ import (
 // WriteFailed records at once what was refused or has failed, unless the same has been
 // recorded within the last minute: then it is counted.
 func (l *Log) WriteFailed(ctx context.Context, e Entry) error {
-	if l == nil || !l.wanted(ctx, e) {
+	if l == nil || !l.wanted(ctx, l.db, e) {
 		return nil
 	}
 	if e = l.timed(e); !l.isFirst(e, l.failures, failure{e.Kind, e.Username, e.Resource, e.Description}) {
@@ -19,7 +19,7 @@ func (l *Log) WriteFailed(ctx context.Context, e Entry) error {
 
 // NoteFailed is WriteFailed for who cannot wait.
 func (l *Log) NoteFailed(ctx context.Context, e Entry) {
-	if l == nil || !l.wanted(ctx, e) {
+	if l == nil || !l.wanted(ctx, l.db, e) {
 		return
 	}
 	if e = l.timed(e); l.isFirst(e, l.failures, failure{e.Kind, e.Username, e.Resource, e.Description}) {
@@ -44,7 +44,7 @@ func (l *Log) NoteLogin(ctx context.Context, name, remote string) {
 // often, and there are never more than some names a minute.
 func (l *Log) NoteFailedLogin(ctx context.Context, name, remote string) {
 	e := login(name, remote, true)
-	if l == nil || !l.wanted(ctx, e) {
+	if l == nil || !l.wanted(ctx, l.db, e) {
 		return
 	}
 	if e = l.timed(e); l.isFirst(e, l.logins, failure{kind: e.Kind, username: e.Username}) {
@@ -56,7 +56,7 @@ func (l *Log) NoteFailedLogin(ctx context.Context, name, remote string) {
 // wrong. How often is recorded, and no name: who is refused may send any.
 func (l *Log) NoteRefusedLogin(ctx context.Context, name, remote string) {
 	e := login(name, remote, true)
-	if l == nil || !l.wanted(ctx, e) {
+	if l == nil || !l.wanted(ctx, l.db, e) {
 		return
 	}
 	l.logins.uncounted(l.timed(e))

@@ -57,7 +57,7 @@ func New(db *store.DB, log *slog.Logger) *Log {
 
 // Add records an entry in tx.
 func (l *Log) Add(ctx context.Context, tx *store.Tx, e Entry) error {
-	if l == nil || !l.wanted(ctx, e) {
+	if l == nil || !l.wanted(ctx, tx, e) { // with tx: to wait for another connection while this one is held could be to wait for good
 		return nil
 	}
 	return l.insert(ctx, tx, []Entry{l.timed(e)})
@@ -65,7 +65,7 @@ func (l *Log) Add(ctx context.Context, tx *store.Tx, e Entry) error {
 
 // Write records an entry at once.
 func (l *Log) Write(ctx context.Context, e Entry) error {
-	if l == nil || !l.wanted(ctx, e) {
+	if l == nil || !l.wanted(ctx, l.db, e) {
 		return nil
 	}
 	return l.db.InTx(ctx, func(tx *store.Tx) error { return l.insert(ctx, tx, []Entry{l.timed(e)}) })
@@ -73,7 +73,7 @@ func (l *Log) Write(ctx context.Context, e Entry) error {
 
 // Note records an entry some time later. It never waits.
 func (l *Log) Note(ctx context.Context, e Entry) {
-	if l == nil || !l.wanted(ctx, e) {
+	if l == nil || !l.wanted(ctx, l.db, e) {
 		return
 	}
 	l.keep([]Entry{l.timed(e)})
@@ -97,7 +97,7 @@ func (l *Log) timed(e Entry) Entry {
 
 // wanted reports whether the settings want an entry. Settings that cannot be read count
 // as they were: a log that has too much is better than one that misses something.
-func (l *Log) wanted(ctx context.Context, e Entry) bool {
+func (l *Log) wanted(ctx context.Context, q store.Querier, e Entry) bool {
 	l.mu.Lock()
 	stale := l.read.IsZero() || l.now().Sub(l.read) >= settingsFor
 	if stale {
@@ -105,15 +105,15 @@ func (l *Log) wanted(ctx context.Context, e Entry) bool {
 	}
 	l.mu.Unlock()
 	if stale {
-		l.readSettings(ctx)
+		l.readSettings(ctx, q)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !l.skip && !slices.Contains(l.disabled, e.Kind)
 }
 
-func (l *Log) readSettings(ctx context.Context) {
-	skip, disabled, err := l.settings(ctx)
+func (l *Log) readSettings(ctx context.Context, q store.Querier) {
+	skip, disabled, err := settings(ctx, q)
 	if err != nil {
 		return
 	}
@@ -123,12 +123,12 @@ func (l *Log) readSettings(ctx context.Context) {
 }
 
 // settings are what the database says: whether nothing is recorded, and what is not.
-func (l *Log) settings(ctx context.Context) (skip bool, disabled []Kind, err error) {
-	said, _, err := l.db.Setting(ctx, SkipSetting)
+func settings(ctx context.Context, q store.Querier) (skip bool, disabled []Kind, err error) {
+	said, _, err := store.Setting(ctx, q, SkipSetting)
 	if err != nil {
 		return false, nil, err
 	}
-	list, _, err := l.db.Setting(ctx, DisabledSetting)
+	list, _, err := store.Setting(ctx, q, DisabledSetting)
 	if err != nil {
 		return false, nil, err
 	}

@@ -21,7 +21,7 @@ func (l *Log) Recording(ctx context.Context) (Recording, error) {
 	if err != nil {
 		return Recording{}, err
 	}
-	skip, disabled, err := l.settings(ctx)
+	skip, disabled, err := settings(ctx, l.db)
 	if err != nil {
 		return Recording{}, err
 	}
