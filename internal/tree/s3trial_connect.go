@@ -207,6 +207,9 @@ var credentialReasons = map[string]TrialReason{
 	"SignatureDoesNotMatch": ReasonSignature,
 }
 
+// RefusesCredentials reports whether a failure is that a store does not take the keys.
+func RefusesCredentials(err error) bool { return credentialReasons[S3Code(err)] != "" }
+
 // accepted tells whether the store takes the signature.
 func (t *s3Trial) accepted(err error) bool {
 	e, _ := errors.AsType[*s3Error](err)

@@ -518,7 +518,7 @@ func explain(err error) *failure {
 	}
 	f := &failure{"internal", err, "Resume it. If it stops again in the same way, look at the server's log."}
 	switch {
-	case problem.Is(err, problem.Unauthorized), problem.Is(err, problem.Forbidden), problem.Is(err, problem.Denied):
+	case tree.RefusesCredentials(err), problem.Is(err, problem.Unauthorized), problem.Is(err, problem.Forbidden), problem.Is(err, problem.Denied):
 		f.code, f.advice = "credentials", "The store does not accept the credentials. Mend them there, or resume with others."
 	case tree.IsFatal(err), problem.Is(err, problem.Unknown):
 		f.code, f.advice = "unreachable", "Look whether the destination answers and has room, and resume; what is copied stays."
