@@ -277,24 +277,11 @@ func (p *copyProgress) line() string {
 	if rate := p.bytes.Rate(); rate >= 1 {
 		parts = append(parts, term.Bytes(int64(rate))+"/s")
 	}
-	if left, ok := p.left(c); ok && left > time.Second {
+	if left, ok := timeLeft(&p.objects, &p.bytes, c.Expected, c.Copied, c.ExpectedBytes, c.Bytes); ok && left > time.Second {
 		parts = append(parts, term.Duration(left)+" left")
 	}
 	if c.Failed > 0 {
 		parts = append(parts, fmt.Sprintf("%s failed", grouped(c.Failed)))
 	}
 	return strings.Join(parts, ", ")
-}
-
-// left is the longer of what the objects and the bytes that are to come will take.
-func (p *copyProgress) left(c migration.Counts) (time.Duration, bool) {
-	if c.Expected == 0 {
-		return 0, false
-	}
-	byObjects, ok := p.objects.Left(c.Expected - c.Copied)
-	byBytes, okBytes := p.bytes.Left(c.ExpectedBytes - c.Bytes)
-	if okBytes {
-		byObjects = max(byObjects, byBytes)
-	}
-	return byObjects, ok || okBytes
 }

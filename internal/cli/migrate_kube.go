@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -36,6 +37,7 @@ type targetFlags struct {
 	target    kube.Target
 	bandwidth bandwidth
 	caSecret  string
+	shards    int
 }
 
 func (f *targetFlags) add(cmd *cobra.Command) {
@@ -46,9 +48,14 @@ func (f *targetFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.caSecret, "ca-secret", "", "`name` of a Secret whose ca.crt has the authority of the endpoint (default the one that Harbor trusts)")
 	flags.BoolVar(&f.target.S3.Redirect, "redirect", false, "send clients to the bucket for layers; they must reach its endpoint (default: the registry passes layers on)")
 	flags.StringArrayVar(&f.target.PullSecrets, "pull-secret", nil, "`name` of a Secret to pull the image with, beside those of the registry; may be given more than once")
+	flags.IntVar(&f.shards, "shards", 0, "pods that copy at the same time, for a volume that is ReadWriteMany (default 4 if it is large, 1 for a volume of one node)")
+	flags.StringToStringVar(&f.target.Requests, "requests", nil, "`resources` that a pod asks for (default cpu=500m,memory=256Mi; AMOUNT none takes one away)")
+	flags.StringToStringVar(&f.target.Limits, "limits", nil, "`resources` that a pod may use (default cpu=4,memory=1Gi; AMOUNT none takes one away)")
+	flags.StringToStringVar(&f.target.NodeSelector, "node-selector", nil, "`labels` that the Jobs' nodes have, as KEY=VALUE,...")
+	flags.StringArrayVar(&f.target.Tolerations, "toleration", nil, "`KEY[=VALUE][:EFFECT]` of a taint that the Jobs' pods tolerate, beside those of the registry; may be given more than once")
 	flags.StringVar(&f.target.PriorityClass, "priority-class", "", "priority `class` of the Jobs' pods")
-	flags.BoolVar(&f.target.HostNetwork, "host-network", false, "let the Jobs' pods use the network of their node")
-	flags.Var(&f.bandwidth, "bandwidth", "most bytes a second that a Job copies, such as 50M (default no limit)")
+	flags.BoolVar(&f.target.HostNetwork, "host-network", false, "let the Jobs' pods use the network of their node; namespaces of the Pod Security levels baseline and restricted do not admit them then")
+	flags.Var(&f.bandwidth, "bandwidth", "most bytes a second that a Job copies with all its pods, such as 50M (default no limit)")
 }
 
 // readTarget takes what the place says of the bucket.
@@ -79,12 +86,15 @@ func (f *targetFlags) readTarget(to string) error {
 		f.target.PathStyle = "false"
 	}
 	f.target.Bandwidth = f.bandwidth.String()
-	return nil
+	return f.target.Pods.Check()
 }
 
 // settle completes what is known of the place by what the Harbor trusts, where there
 // is a certificate to be trusted.
-func (f *targetFlags) settle(r *kube.Release) error {
+func (f *targetFlags) settle(r *kube.Release) (err error) {
+	if f.target.Shards, err = r.Shards(f.shards); err != nil {
+		return fmt.Errorf("--shards: %w", err)
+	}
 	f.target.S3.CASecret = f.caSecret
 	if strings.HasPrefix(f.target.S3.Endpoint, "https://") {
 		f.target.S3.CASecret = cmp.Or(f.caSecret, r.StorageCASecret, r.CASecret)

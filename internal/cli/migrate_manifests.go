@@ -46,6 +46,9 @@ it. Keys are not part of it: the Jobs and the registry read them from the Secret
 --secret, and the README has the command that makes it. An authority of your own is
 named with --ca-secret (by default the Secret that Harbor trusts already).
 
+A volume that many nodes can mount is copied by --shards pods at the same time, an
+Indexed Job, and then by one that brings the links.
+
 Exit codes:
   0    the files are written, and the cluster would take them
   1    something stands in the way, or the cluster would refuse a manifest
@@ -107,7 +110,7 @@ func (a *app) migrateManifests(ctx context.Context, to string, f manifestFlags) 
 // tryBundle has the cluster say what it would do with each manifest.
 func tryBundle(ctx context.Context, c *kube.Cluster, r *kube.Release, t kube.Target) ([]kube.Trial, error) {
 	var trials []kube.Trial
-	for _, step := range kube.Steps {
+	for _, step := range kube.StepsTo(t) {
 		trial, err := c.TryJob(ctx, r.Job(step, t))
 		if err != nil {
 			return nil, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +41,9 @@ The Jobs are those of "manifests". This command runs them one after the other, s
 how far they are, and says what keeps a pod from starting: an image that cannot be
 pulled, a volume that cannot be attached. It may be interrupted: the Job goes on, and
 the same command, from any machine, follows it. Nothing that was copied is sent again.
+
+A volume that many nodes can mount is copied by --shards pods at the same time, and
+then by one that brings the links; what is shown is the sum of them.
 
 DST is s3://BUCKET[/PREFIX]?endpoint=URL&region=R as the cluster reaches it. The keys of
 the bucket are in the Secret of --secret. It is made from AWS_ACCESS_KEY_ID and
@@ -113,7 +117,10 @@ type staging struct {
 	f      stageFlags
 	live   *term.Live
 	step   atomic.Value // of string: what goes on
-	counts atomic.Value // of map[string]any: what the pod has counted
+	counts atomic.Value // of map[string]any: what the pods have counted
+
+	drawing sync.Mutex
+	drawn   jobLine
 }
 
 func (s *staging) run(ctx context.Context) error {
@@ -167,14 +174,9 @@ func (s *staging) say(format string, args ...any) {
 func (s *staging) line() string {
 	text, _ := s.step.Load().(string)
 	counts, _ := s.counts.Load().(map[string]any)
-	n := func(name string) int64 { v, _ := counts[name].(float64); return int64(v) }
-	switch {
-	case n("expected") > 0:
-		text += fmt.Sprintf(": %s of %s objects, %s of %s", grouped(n("copied")), grouped(n("expected")), term.Bytes(n("bytes")), term.Bytes(max(n("expected_bytes"), n("bytes"))))
-	case n("found") > 0:
-		text += fmt.Sprintf(": %s looked at, %s copied, %s", objects(n("found")), grouped(n("copied")), term.Bytes(n("bytes")))
-	}
-	return text
+	s.drawing.Lock()
+	defer s.drawing.Unlock()
+	return s.drawn.line(text, counts, time.Now())
 }
 
 // ended writes a line for a Job that is over.
@@ -183,6 +185,9 @@ func (s *staging) ended(ctx context.Context, step kube.Step, o kube.Outcome) {
 		return
 	}
 	report := o.Reports[string(step)]
+	if step == kube.BlobsStep {
+		report = o.Reports["copy"]
+	}
 	n := func(name string) int64 { v, _ := report[name].(float64); return int64(v) }
 	seconds, _ := report["seconds"].(float64)
 	text := ""
@@ -191,7 +196,7 @@ func (s *staging) ended(ctx context.Context, step kube.Step, o kube.Outcome) {
 		text = "ended without a report"
 	case step == kube.PreflightStep:
 		text = fmt.Sprintf("the bucket was tried out: %v", report["verdict"])
-	case step == kube.CopyStep:
+	case step == kube.CopyStep || step == kube.BlobsStep:
 		text = fmt.Sprintf("copied %s, %s in %s; %s were there already", objects(n("copied")), term.Bytes(n("bytes")), term.Duration(time.Duration(seconds*float64(time.Second))), grouped(n("known")))
 	default:
 		text = fmt.Sprintf("checked %s: %s proven, %s new since the copy", objects(n("objects")), grouped(n("same")), grouped(n("missing")))

@@ -26,6 +26,9 @@ const (
 
 // jobFile is the file that a step's Job is in.
 func jobFile(step Step) string {
+	if step == BlobsStep { // comes before the copy, by its name too
+		return "2-blobs.yaml"
+	}
 	for i, s := range Steps {
 		if s == step {
 			return fmt.Sprintf("%d-%s.yaml", i+1, step)
@@ -46,7 +49,7 @@ func (r *Release) Bundle(t Target) ([]File, error) {
 		files = append(files, File{name, text})
 		return nil
 	}
-	for _, step := range Steps {
+	for _, step := range StepsTo(t) {
 		if err := add(jobFile(step), r.Job(step, t)); err != nil {
 			return nil, err
 		}
@@ -122,6 +125,10 @@ func (r *Release) readme(t Target) string {
 	say("What it says about settings of Harbor belongs into `%s`.", switchFile)
 	say("\n## 3. Copy, while Harbor is in use\n")
 	say("As often as you like; each further copy brings only what is new. What the last one took is about what the window will take.")
+	if t.Shards > 1 {
+		say("The first time with %d pods, which copy the blobs; the copy after them brings what they left out, and the links.", t.Shards)
+		job(BlobsStep)
+	}
 	job(CopyStep)
 	say("Prove everything once. What was pushed since the copy is told with a `+`, and is no fault.")
 	job(CheckStep)

@@ -30,6 +30,16 @@ func LockedHarborInCluster(t testing.TB) (kubeconfig, namespace string) {
 	return w.kubeconfig, w.Namespace
 }
 
+// HarborOnSharedVolume is HarborInCluster with a large volume that many nodes can mount.
+func HarborOnSharedVolume(t testing.TB) (kubeconfig, namespace string) {
+	t.Helper()
+	w := newWorld(t)
+	w.apply(strings.ReplaceAll(fixture(t, "alauda"), "ReadWriteOnce", "ReadWriteMany"))
+	w.run("harbor-registry", "node-a")
+	w.bound("harbor-registry")
+	return w.kubeconfig, w.Namespace
+}
+
 // HelmInCluster makes a namespace into which Harbor was installed with Helm.
 func HelmInCluster(t testing.TB, helm string) (kubeconfig, namespace string) {
 	t.Helper()

@@ -16,17 +16,20 @@ type Target struct {
 	S3        chart.S3
 	PathStyle string // "", or "true" or "false": how the bucket is addressed
 
-	Image         string   // of Lighterage
-	PullSecrets   []string // more of them than the registry's pods have
-	PriorityClass string
-	HostNetwork   bool   // for stores that only the nodes reach
-	Bandwidth     string // as migrate copy takes it; "": no limit
+	Image string // of Lighterage
+	Pods
+	Bandwidth string // bytes a second of a Job, in digits; "": no limit
+	// Shards is how many pods copy at the same time; up to 1 is one. See Release.Shards.
+	Shards int
 }
 
 // Check refuses what no Job can be made of.
 func (t Target) Check() error {
 	if t.Image == "" {
 		return problem.New(problem.BadRequest, "no image of Lighterage for the Jobs")
+	}
+	if err := t.Pods.Check(); err != nil {
+		return err
 	}
 	return t.S3.Check()
 }
@@ -37,6 +40,7 @@ type Step string
 // The steps, in the order in which they are done.
 const (
 	PreflightStep Step = "preflight" // tries out the bucket from inside the cluster
+	BlobsStep     Step = "blobs"     // with several pods: blobs and no links, before the first copy
 	CopyStep      Step = "copy"      // while Harbor is in use, again and again
 	CheckStep     Step = "check"     // proves everything once, likewise
 	FinalStep     Step = "final"     // when Harbor is read-only: what is new, and its proof
@@ -49,14 +53,14 @@ const (
 	FindStep       Step = "find"        // finds an image in the bucket
 )
 
-// Steps are those that people can do one by one.
+// Steps are those that people can do one by one, with one pod for each; see StepsTo.
 var Steps = []Step{PreflightStep, CopyStep, CheckStep, FinalStep, BackStep}
 
-var allSteps = append(slices.Clone(Steps), ArtifactsStep, FlushTrialStep, FlushStep, FindStep)
+var allSteps = append(slices.Clone(Steps), BlobsStep, ArtifactsStep, FlushTrialStep, FlushStep, FindStep)
 
 // usesVolume reports whether a step's pods have the volume.
 func (s Step) usesVolume() bool {
-	return s == CopyStep || s == CheckStep || s == FinalStep || s == BackStep || s == ArtifactsStep
+	return s == BlobsStep || s == CopyStep || s == CheckStep || s == FinalStep || s == BackStep || s == ArtifactsStep
 }
 
 // JobName is the name of a step's Job.
@@ -93,42 +97,38 @@ func (r *Release) Job(step Step, t Target) map[string]any {
 	if affinity := r.affinity(step); affinity != nil {
 		spec["affinity"] = affinity
 	}
-	if step.usesVolume() && len(r.Registry.tolerations) > 0 {
-		spec["tolerations"] = r.Registry.tolerations
-	}
-	pull := r.Registry.pullSecrets
-	for _, name := range t.PullSecrets {
-		pull = append(pull[:len(pull):len(pull)], map[string]any{"name": name})
-	}
-	if len(pull) > 0 {
-		spec["imagePullSecrets"] = pull
-	}
-	if t.PriorityClass != "" {
-		spec["priorityClassName"] = t.PriorityClass
-	}
-	if t.HostNetwork {
-		spec["hostNetwork"], spec["dnsPolicy"] = true, "ClusterFirstWithHostNet"
-	}
+	t.place(r, step, spec)
 	labels := map[string]any{"app.kubernetes.io/name": "lighterage", "app.kubernetes.io/component": "migration", "lighterage.io/harbor": r.Name, "lighterage.io/step": string(step)}
-	return map[string]any{
+	job := map[string]any{
 		"apiVersion": "batch/v1", "kind": "Job",
 		"metadata": map[string]any{"name": r.JobName(step), "namespace": r.Namespace, "labels": labels},
 		"spec": map[string]any{
-			"backoffLimit":            4,
+			"backoffLimit":            attempts,
 			"ttlSecondsAfterFinished": 7 * 24 * 3600,
 			"podFailurePolicy":        failurePolicy(),
 			"template":                map[string]any{"metadata": map[string]any{"labels": labels}, "spec": spec},
 		},
 	}
+	if step == BlobsStep {
+		t.index(job, labels)
+	}
+	return job
 }
+
+// attempts is how often what may pass is tried again.
+const attempts = 4
 
 // failurePolicy: a pod that had to leave its node is replaced and does not count;
 // damage, differences and mistakes stay what they are however often a Job is repeated.
 func failurePolicy() map[string]any {
 	return map[string]any{"rules": []any{
-		map[string]any{"action": "Ignore", "onPodConditions": []any{map[string]any{"type": "DisruptionTarget", "status": "True"}}},
+		disrupted(),
 		map[string]any{"action": "FailJob", "onExitCodes": map[string]any{"operator": "In", "values": []any{1, 2}}},
 	}}
+}
+
+func disrupted() map[string]any {
+	return map[string]any{"action": "Ignore", "onPodConditions": []any{map[string]any{"type": "DisruptionTarget", "status": "True"}}}
 }
 
 func (r *Release) jobContainers(step Step, t Target) []any {
@@ -143,6 +143,11 @@ func (r *Release) jobContainers(step Step, t Target) []any {
 	switch step {
 	case PreflightStep:
 		return []any{r.container("preflight", step, t, "preflight", bucket)}
+	case BlobsStep:
+		if t.Bandwidth != "" {
+			limit = []any{"--bandwidth", t.shareOf(t.Bandwidth)}
+		}
+		return []any{copying("--shard", fmt.Sprintf("index/%d", t.Shards))}
 	case CopyStep:
 		return []any{copying()}
 	case CheckStep:
@@ -190,10 +195,7 @@ func (r *Release) container(name string, step Step, t Target, args ...any) map[s
 		"envFrom":                []any{map[string]any{"secretRef": map[string]any{"name": t.S3.Secret}}},
 		"terminationMessagePath": terminationFile, "terminationMessagePolicy": "FallbackToLogsOnError",
 		"volumeMounts": mounts,
-		"resources": map[string]any{
-			"requests": map[string]any{"cpu": "500m", "memory": "256Mi"},
-			"limits":   map[string]any{"cpu": "4", "memory": "1Gi"},
-		},
+		"resources":    t.resources(),
 		"securityContext": map[string]any{
 			"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": map[string]any{"drop": []any{"ALL"}},
 		},

@@ -165,7 +165,7 @@ func (m *mover) pendingOf(ctx context.Context, d *deployment, component string, 
 		if over := p.Status.Phase == "Succeeded" || p.Status.Phase == "Failed"; !over && (one.GetDeletionTimestamp() != nil || component == "registry" && m.hasVolume(&p.Spec) == toBucket) {
 			stale++
 		}
-		m.tellOf(ctx, p, Following{}, note)
+		m.tellOf(ctx, p, note)
 	}
 	s, name := d.Status, d.Metadata.Name
 	want := int64(1)

@@ -91,6 +91,9 @@ func (p *player) play(one unstructured.Unstructured) error {
 			if err != nil {
 				return err
 			}
+			if index := one.GetAnnotations()["batch.kubernetes.io/job-completion-index"]; index != "" {
+				env["JOB_COMPLETION_INDEX"] = index // as the Job's controller has it set
+			}
 			files, err := p.files(one.Object, c)
 			if err != nil {
 				return err

@@ -6,9 +6,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -36,8 +39,12 @@ type Outcome struct {
 	// Reports are what the containers ended with, by their names. Exits are their codes.
 	Reports map[string]map[string]any
 	Exits   map[string]int64
+	// Shards are those of an Indexed Job by their indexes, from 0; Reports and Exits have
+	// the sum of them.
+	Shards map[int]ShardEnd
 
-	pod string // that ended last
+	pod       string // that ended last
+	container string // of the shards
 }
 
 // RunJob has a Job run to its end and says how it ended. A Job of the same manifest that
@@ -169,6 +176,7 @@ func (c *Cluster) follow(ctx context.Context, name string, f Following) (Outcome
 		for _, p := range all {
 			out.take(p)
 		}
+		out.sumShards()
 		if condition, over := ended(job); over {
 			if condition["type"] == "Failed" {
 				out.Failed = true
@@ -177,7 +185,10 @@ func (c *Cluster) follow(ctx context.Context, name string, f Following) (Outcome
 			return out, nil
 		}
 		for _, p := range all {
-			c.tellOf(ctx, p, f, note)
+			c.tellOf(ctx, p, note)
+		}
+		if f.Progress != nil {
+			c.tellProgress(ctx, job, all, &out, f.Progress)
 		}
 		if err := pause(ctx); err != nil {
 			return out, err
@@ -191,30 +202,68 @@ func (o *Outcome) take(p pod) {
 		if s.State.Terminated == nil {
 			continue
 		}
-		o.pod, o.Exits[s.Name] = p.Metadata.Name, s.State.Terminated.ExitCode
 		var last struct {
 			Report map[string]any `json:"report"`
 		}
-		if json.Unmarshal([]byte(s.State.Terminated.Message), &last) == nil && last.Report != nil {
+		if json.Unmarshal([]byte(s.State.Terminated.Message), &last) != nil {
+			last.Report = nil
+		}
+		if index, ok := p.shardOf(); ok {
+			o.takeShard(index, s.Name, ShardEnd{s.State.Terminated.ExitCode, last.Report, p.Metadata.Name})
+			continue
+		}
+		o.pod, o.Exits[s.Name] = p.Metadata.Name, s.State.Terminated.ExitCode
+		if last.Report != nil {
 			o.Reports[s.Name] = last.Report
 		}
 	}
 }
 
-// tellOf tells what a pod is doing, or what keeps it from doing anything.
-func (c *Cluster) tellOf(ctx context.Context, p pod, f Following, note func(string)) {
+// logsAtOnce is how many logs are read at the same time.
+const logsAtOnce = 16
+
+// tellProgress tells what the pods of a Job have counted, those of all shards together.
+func (c *Cluster) tellProgress(ctx context.Context, job *unstructured.Unstructured, all []pod, o *Outcome, tell func(map[string]any)) {
+	of, _ := at(job.Object, "spec", "completions").(int64)
+	indexed := textAt(job.Object, "spec", "completionMode") == "Indexed"
+	running := map[int]map[string]any{}
+	var mu sync.Mutex
+	var group errgroup.Group
+	group.SetLimit(logsAtOnce)
+	for _, p := range all {
+		index, _ := p.shardOf()
+		for _, s := range slices.Concat(p.Status.Init, p.Status.Containers) {
+			if s.State.Running == nil {
+				continue
+			}
+			group.Go(func() error {
+				// Without a log, or the permission to read it, the Job goes on all the same.
+				_ = c.logLines(ctx, p.Metadata.Name, s.Name, 1, func(line map[string]any) {
+					mu.Lock()
+					defer mu.Unlock()
+					if line["event"] == "progress" {
+						running[index] = line
+					}
+				})
+				return nil
+			})
+		}
+	}
+	_ = group.Wait()
+	switch {
+	case indexed && len(running)+len(o.Shards) > 0:
+		tell(o.counts(int(of), running))
+	case !indexed && running[0] != nil:
+		tell(running[0])
+	}
+}
+
+// tellOf tells what keeps a pod from doing anything.
+func (c *Cluster) tellOf(ctx context.Context, p pod, note func(string)) {
 	waiting := p.Status.Phase == "Pending"
 	for _, s := range append(p.Status.Init, p.Status.Containers...) {
-		switch {
-		case s.State.Waiting != nil && s.State.Waiting.Reason != "PodInitializing" && s.State.Waiting.Reason != "ContainerCreating":
-			note(fmt.Sprintf("pod %s: %s: %s", p.Metadata.Name, s.State.Waiting.Reason, s.State.Waiting.Message))
-		case s.State.Running != nil && f.Progress != nil:
-			// Without a log, or the permission to read it, the Job goes on all the same.
-			_ = c.logLines(ctx, p.Metadata.Name, s.Name, 1, func(line map[string]any) {
-				if line["event"] == "progress" {
-					f.Progress(line)
-				}
-			})
+		if s.State.Waiting != nil && s.State.Waiting.Reason != "PodInitializing" && s.State.Waiting.Reason != "ContainerCreating" {
+			note(fmt.Sprintf("%s: %s: %s", p.describe(), s.State.Waiting.Reason, s.State.Waiting.Message))
 		}
 	}
 	if !waiting {
@@ -225,24 +274,34 @@ func (c *Cluster) tellOf(ctx context.Context, p pod, f Following, note func(stri
 		return // who may not look at events learns less
 	}
 	for _, e := range found {
-		note(fmt.Sprintf("pod %s: %s: %s", p.Metadata.Name, textAt(e.Object, "reason"), textAt(e.Object, "message")))
+		note(fmt.Sprintf("%s: %s: %s", p.describe(), textAt(e.Object, "reason"), textAt(e.Object, "message")))
 	}
 }
 
 // Lines returns the JSON lines with one of the kinds of events that a container of the
-// outcome's last pod has written; none where the log is gone.
+// outcome's last pod has written, or of the last pods of the shards that failed; none
+// where the log is gone.
 func (c *Cluster) Lines(ctx context.Context, o Outcome, container string, kinds ...string) []map[string]any {
 	var found []map[string]any
-	if o.pod == "" {
-		return nil
-	}
-	_ = c.logLines(ctx, o.pod, container, 0, func(line map[string]any) {
-		for _, kind := range kinds {
-			if line["event"] == kind && len(found) < 1000 {
-				found = append(found, line)
-			}
+	names := []string{o.pod}
+	if failed := o.failedShards(); len(failed) > 0 {
+		names = nil
+		for _, index := range failed {
+			names = append(names, o.Shards[index].pod)
 		}
-	})
+	}
+	for _, name := range names {
+		if name == "" {
+			continue
+		}
+		_ = c.logLines(ctx, name, container, 0, func(line map[string]any) {
+			for _, kind := range kinds {
+				if line["event"] == kind && len(found) < 1000 {
+					found = append(found, line)
+				}
+			}
+		})
+	}
 	return found
 }
 

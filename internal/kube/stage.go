@@ -25,9 +25,11 @@ type StageOptions struct {
 
 // Staged is what is known when a release's images are in the bucket.
 type Staged struct {
-	Preflight map[string]any   `json:"preflight,omitempty"`
-	Copies    []map[string]any `json:"copies"`
-	Check     map[string]any   `json:"check,omitempty"`
+	Preflight map[string]any `json:"preflight,omitempty"`
+	// Blobs is the sum of what the shards reported, where there are several.
+	Blobs  map[string]any   `json:"blobs,omitempty"`
+	Copies []map[string]any `json:"copies"`
+	Check  map[string]any   `json:"check,omitempty"`
 	// LastCopy is what the last copy took, without the start of its pod: about what the
 	// one in the window will take.
 	LastCopy float64 `json:"last_copy_seconds"`
@@ -47,6 +49,15 @@ func (c *Cluster) Stage(ctx context.Context, r *Release, t Target, o StageOption
 	staged.Preflight = out.Reports["preflight"]
 	if out.Failed {
 		return staged, c.failed(ctx, out, PreflightStep, "preflight")
+	}
+	if t.Shards > 1 {
+		if out, err = c.stageStep(ctx, r, t, o, BlobsStep, 1); err != nil {
+			return staged, err
+		}
+		staged.Blobs = out.Reports["copy"]
+		if out.Failed {
+			return staged, c.failed(ctx, out, BlobsStep, "copy")
+		}
 	}
 	for round := 1; ; round++ {
 		if out, err = c.stageStep(ctx, r, t, o, CopyStep, round); err != nil {
@@ -129,6 +140,9 @@ func (c *Cluster) failed(ctx context.Context, o Outcome, step Step, container st
 	text := fmt.Sprintf("the step %q failed: %s", step, o.Reason)
 	if code, known := o.Exits[container]; known {
 		text = fmt.Sprintf("the step %q ended with exit code %d", step, code)
+	}
+	if failed := o.failedShards(); len(failed) > 0 {
+		text += ", in " + shardWords(failed)
 	}
 	if len(lines) > 0 {
 		text += "\n" + strings.Join(lines, "\n")

@@ -240,3 +240,60 @@ func TestAnInterruptedStageIsGoneOnWith(t *testing.T) {
 		t.Errorf("the second one: %+v", got)
 	}
 }
+
+// Pods of an Indexed Job copy the blobs of a volume that they share; the first of one of
+// them cannot reach the bucket. Only then come the links.
+func TestImagesOnASharedVolumeAreStagedBySeveralPods(t *testing.T) {
+	t.Parallel()
+	s := siteIn(t, kube.HarborOnSharedVolume)
+	var once atomic.Bool
+	s.instead(func(c kube.Container) (int, string) {
+		if c.Env["JOB_COMPLETION_INDEX"] == "2" && once.CompareAndSwap(false, true) {
+			return 3, "no route to the bucket"
+		}
+		return -1, ""
+	})
+	got := s.stage(t.Context(), nil)
+	ran := s.commands()
+	if got.code != 0 || ran != "preflight copy copy copy copy copy copy check" { // 4 shards, one twice, and the links
+		t.Errorf("ran %q: %+v", ran, got)
+	}
+	for _, says := range []string{"blobs      copied ", "copy       copied ", "The images are in the bucket."} {
+		if !strings.Contains(got.out, says) {
+			t.Errorf("it does not say %q: %s", says, got.out)
+		}
+	}
+	registry := ts.Distribution(t, ts.WithStore(s.store, "images"))
+	ts.Pull(t, registry, "library/app", "v1")
+	registry.Stop()
+
+	// Another number while a set of four is not followed by a copy of everything cannot
+	// happen here: a stage ends with one.
+	if got := s.stage(t.Context(), nil, "--shards", "2"); got.code != 0 || s.commands() != "preflight copy copy copy check" {
+		t.Errorf("with another number of shards: %+v", got)
+	}
+	if got := s.stage(t.Context(), nil, "--shards", "1", "--output", "json"); got.code != 0 || s.commands() != "preflight copy check" {
+		t.Errorf("with one pod: %+v", got)
+	}
+}
+
+func TestShardsOfAVolumeOfOneNodeAreRefused(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	if got := s.stage(t.Context(), nil, "--shards", "2"); got.code != 2 || !strings.Contains(got.errors, "--shards: 2 shards: the PVC harbor-registry (folder harbor/registry) is reached on one node only (ReadWriteOnce)") {
+		t.Errorf("got %+v", got)
+	}
+	for says, flags := range map[string][]string{
+		"no amount":                {"--limits", "memory=lots"},
+		"more memory is requested": {"--requests", "memory=8Gi"},
+		"the effect is":            {"--toleration", "a:Sometimes"},
+		"node selector":            {"--node-selector", "a=b c"},
+	} {
+		if got := s.stage(t.Context(), nil, flags...); got.code != 2 || !strings.Contains(got.errors, says) {
+			t.Errorf("%q: %+v", flags, got)
+		}
+	}
+	if ran := s.commands(); ran != "" {
+		t.Errorf("it ran %q", ran)
+	}
+}
