@@ -95,6 +95,7 @@ func (f *moveFlags) addRun(cmd *cobra.Command) {
 		flags := from.Flags()
 		flags.DurationVar(&o.Window, "max-window", 30*time.Second, "copy again until a copy takes no longer than this")
 		flags.IntVar(&o.Copies, "max-copies", 10, "most copies before the window")
+		flags.BoolVar(&o.SkipPush, "skip-push", false, "push no image for trial when Harbor is open again")
 		flags.StringVar(&f.emit, "emit-only", "", "write the manifests into this `folder`, as \"migrate manifests\" does, and change nothing")
 	})
 }

@@ -22,7 +22,7 @@ func HarborInCluster(t testing.TB) (kubeconfig, namespace string) {
 func LockedHarborInCluster(t testing.TB) (kubeconfig, namespace string) {
 	t.Helper()
 	w := newWorld(t)
-	const settings = `'{"auth_mode":"ldap_auth","ldap_url":"ldap://example.com"}'`
+	const settings = `'{"auth_mode":"ldap_auth","ldap_url":"ldap://ldap.example.com"}'`
 	text := strings.Replace(fixture(t, "alauda"), "core: {replicas: 2,", "core: {replicas: 2, configureUserSettings: "+settings+",", 1)
 	w.apply(strings.Replace(text, "data: {EXT_ENDPOINT:", "data: {CONFIG_OVERWRITE_JSON: "+settings+", EXT_ENDPOINT:", 1))
 	w.run("harbor-registry", "node-a")

@@ -86,6 +86,8 @@ type MoveOptions struct {
 	Rollout time.Duration
 	// SkipFlush leaves the registry's cache of blobs as it is.
 	SkipFlush bool
+	// SkipPush pushes no image for trial.
+	SkipPush bool
 	// Adopt leaves the change of the storage to somebody else, such as Argo CD, and
 	// waits for it.
 	Adopt bool

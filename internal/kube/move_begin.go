@@ -62,10 +62,8 @@ func (m *mover) beginNew(ctx context.Context) error {
 		return err
 	}
 	m.release = r
-	for _, o := range r.Obstacles {
-		if o.Severity == Stops {
-			return problem.New(problem.Precondition, "%s (%s) %s", o.Found, o.Code, o.WayOut)
-		}
+	if err := standsInTheWay(r); err != nil {
+		return err
 	}
 	for _, o := range r.Obstacles {
 		m.o.Note(o.Found + " " + o.WayOut)
@@ -82,15 +80,13 @@ func (m *mover) beginNew(ctx context.Context) error {
 		Version: stateVersion, ID: strings.ToLower(rand.Text()[:8]), Direction: There, Phase: PhaseStage, Started: now(),
 		Target: target, WasReadOnly: r.Activity.ReadOnly, revision: revision,
 	}
-	if !r.Activity.Editable {
-		m.state.Settings = textAt(r.values, "core", "configureUserSettings")
-	}
+	m.state.Locked = !r.Activity.Editable
 	m.state.keep(r)
 	m.state.Switch, m.state.Undo = r.Switch(target.S3)
-	if err := m.trySwitch(ctx); err != nil {
+	if err := m.keepBefore(ctx); err != nil {
 		return err
 	}
-	if err := m.keepBefore(ctx); err != nil {
+	if err := m.trySwitch(ctx); err != nil {
 		return err
 	}
 	return m.save(ctx)
@@ -102,8 +98,8 @@ func (m *mover) trySwitch(ctx context.Context) error {
 		return nil
 	}
 	patches := []map[string]any{m.state.Switch, m.state.Undo}
-	if m.state.Settings != "" {
-		locked, err := m.settings(true)
+	if m.state.Locked {
+		locked, err := m.settings(ctx, true)
 		if err != nil {
 			return err
 		}
@@ -140,11 +136,15 @@ func (m *mover) keepBefore(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("write what was there before: %w", err)
 	}
-	name := m.name() + "-before"
+	name := m.beforeName()
+	data := map[string]any{beforeKey: base64.StdEncoding.EncodeToString(text)}
+	if m.state.Locked {
+		data[settingsKey] = base64.StdEncoding.EncodeToString([]byte(textAt(m.release.values, "core", "configureUserSettings")))
+	}
 	object := unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "Secret", "type": "Opaque",
 		"metadata": map[string]any{"name": name, "labels": map[string]any{"app.kubernetes.io/name": "lighterage", stateLabel: m.release.Name}},
-		"data":     map[string]any{"before.json": base64.StdEncoding.EncodeToString(text)},
+		"data":     data,
 	}}
 	_, err = m.of(secrets).Create(ctx, &object, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {

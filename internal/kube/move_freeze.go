@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -115,9 +116,16 @@ func (m *mover) freeze(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := m.setReadOnly(ctx, true); err != nil {
+	now, err := m.harbor.readOnly(ctx)
+	if err != nil {
 		return err
 	}
+	if !m.state.WasReadOnly || !now.ReadOnly {
+		if err := m.setReadOnly(ctx, true); err != nil {
+			return err
+		}
+	}
+	end := time.Now().Add(m.o.Rollout)
 	for refused := 0; refused < refusals; {
 		// Nothing of this name can be there. Where changes are allowed the answer is that.
 		err := m.harbor.call(ctx, http.MethodDelete, "/projects/lighterage-is-not-there/repositories/none", nil, nil)
@@ -129,7 +137,9 @@ func (m *mover) freeze(ctx context.Context) error {
 		case !problem.Is(err, problem.NotFound) && !problem.Is(err, problem.Forbidden):
 			return fmt.Errorf("find out whether Harbor is read-only: %w", orNothing(err))
 		}
-		refused = 0
+		if refused = 0; time.Now().After(end) {
+			return problem.New(problem.Precondition, "Harbor says that it is read-only, and some of it still takes changes after %s", m.o.Rollout)
+		}
 		if err := pause(ctx); err != nil {
 			return fmt.Errorf("wait until Harbor refuses changes: %w", err)
 		}
@@ -153,15 +163,19 @@ func orNothing(err error) error {
 // setReadOnly switches read-only mode through Harbor's API or, where that does not let
 // it be, through the value of the chart that fixes Harbor's settings.
 func (m *mover) setReadOnly(ctx context.Context, on bool) error {
-	if m.state.Settings == "" {
+	if !m.state.Locked {
 		return m.harbor.setReadOnly(ctx, on)
 	}
-	patch, err := m.settings(on)
-	if err != nil {
-		return err
-	}
-	if err := m.change(ctx, patch); err != nil {
-		return fmt.Errorf("switch read-only mode: %w", err)
+	if m.byOthers() {
+		m.o.Note(fmt.Sprintf("waiting for you: have \"read_only\": %t in the value core.configureUserSettings, and have it applied", on))
+	} else {
+		patch, err := m.settings(ctx, on)
+		if err == nil {
+			err = m.change(ctx, patch)
+		}
+		if err != nil {
+			return fmt.Errorf("switch read-only mode: %w", err)
+		}
 	}
 	end, said := time.Now().Add(m.o.Rollout), ""
 	for {
@@ -209,8 +223,19 @@ func (m *mover) settled(ctx context.Context, on bool) (pending string, err error
 
 // settings is the change of the chart's values by which read-only mode is switched on,
 // or the settings are again what they were.
-func (m *mover) settings(on bool) (map[string]any, error) {
-	text := m.state.Settings
+func (m *mover) settings(ctx context.Context, on bool) (map[string]any, error) {
+	kept, err := m.get(ctx, secrets, m.beforeName())
+	if err != nil {
+		return nil, err
+	}
+	if kept == nil {
+		return nil, problem.New(problem.NotFound, "the Secret %s is gone, which has what core.configureUserSettings was", m.beforeName())
+	}
+	decoded, err := base64.StdEncoding.DecodeString(textAt(kept.Object, "data", settingsKey))
+	if err != nil {
+		return nil, fmt.Errorf("read the Secret %s: %w", m.beforeName(), err)
+	}
+	text := string(decoded)
 	if on {
 		var fixed map[string]any
 		if err := json.Unmarshal([]byte(text), &fixed); err != nil || fixed == nil {

@@ -49,9 +49,9 @@ type Migration struct {
 	// switched read-only mode on. Both are written before it is done.
 	Paused []string `json:"paused,omitempty"`
 	Frozen bool     `json:"frozen"`
-	// Settings is core.configureUserSettings of the chart's values, by which read-only mode
-	// is switched where Harbor's API does not let it be. "": the API does.
-	Settings string `json:"settings,omitempty"`
+	// Locked: Harbor's API does not let read-only mode be switched, and it is by the value
+	// core.configureUserSettings. What that was is in a Secret, for it may hold passwords.
+	Locked bool `json:"locked,omitempty"`
 	// WasReadOnly: Harbor was read-only before, and stays so.
 	WasReadOnly bool `json:"was_read_only"`
 	// Switched: the registry has been given the bucket, or perhaps.
@@ -136,6 +136,15 @@ const (
 
 func (m *mover) name() string { return stateName(m.release.FullName) }
 
+// beforeName is that of the Secret with what was there before the move.
+func (m *mover) beforeName() string { return m.name() + "-before" }
+
+// The keys of that Secret.
+const (
+	beforeKey   = "before.json"
+	settingsKey = "settings.json"
+)
+
 // Migrations returns the moves that are known in the namespace.
 func (c *Cluster) Migrations(ctx context.Context) ([]Migration, error) {
 	kept, err := c.list(ctx, configMaps, metav1.ListOptions{LabelSelector: stateLabel})
@@ -202,6 +211,19 @@ func (m *mover) find(ctx context.Context, name string) error {
 	}
 	if m.release == nil {
 		m.release = found[0]
+	}
+	if m.release.FullName == "" { // nothing of it is running that could be moved
+		return standsInTheWay(found[0])
+	}
+	return nil
+}
+
+// standsInTheWay is the error that something stops the move of a release; nil: nothing does.
+func standsInTheWay(r *Release) error {
+	for _, o := range r.Obstacles {
+		if o.Severity == Stops {
+			return problem.New(problem.Precondition, "%s (%s) %s", o.Found, o.Code, o.WayOut)
+		}
 	}
 	return nil
 }
@@ -285,7 +307,7 @@ func (c *Cluster) Finish(ctx context.Context, name string) (Migration, error) {
 		if err := m.of(configMaps).Delete(ctx, m.release.listName(), metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 			return m.explain(err, "delete", configMaps, m.release.listName())
 		}
-		for kind, name := range map[schema.GroupVersionResource]string{secrets: m.name() + "-before", configMaps: m.name()} {
+		for kind, name := range map[schema.GroupVersionResource]string{secrets: m.beforeName(), configMaps: m.name()} {
 			if err := m.of(kind).Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 				return m.explain(err, "delete", kind, name)
 			}

@@ -41,9 +41,10 @@ func (m *mover) switchBack(ctx context.Context) error {
 // applied.
 func (m *mover) change(ctx context.Context, patch map[string]any) error {
 	switch {
-	case m.release.Packaging == AlaudaResource && !m.o.Adopt:
+	case m.byOthers():
+	case m.release.Packaging == AlaudaResource:
 		return m.changeResource(ctx, patch)
-	case m.release.Packaging == HelmRelease && !m.o.Adopt && m.o.Helm.Path != "":
+	default:
 		return m.changeHelm(ctx, patch)
 	}
 	text, err := toYAML(patch)
@@ -56,6 +57,11 @@ func (m *mover) change(ctx context.Context, patch map[string]any) error {
 	}
 	m.o.Note(fmt.Sprintf("waiting for you: merge this into %s now (null takes a value away), and have it applied\n%s", what, text))
 	return nil
+}
+
+// byOthers reports whether the values are changed by somebody else.
+func (m *mover) byOthers() bool {
+	return m.o.Adopt || m.release.Packaging == Manifests || m.release.Packaging == HelmRelease && m.o.Helm.Path == ""
 }
 
 // changeResource changes the Harbor resource and nothing in it but what the patch names.

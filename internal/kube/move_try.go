@@ -175,6 +175,10 @@ func (m *mover) pushNew(ctx context.Context) (err error) {
 		m.o.Note("no image was pushed for trial, since Harbor is read-only")
 		return nil
 	}
+	if m.o.SkipPush {
+		m.o.Note("no image is pushed for trial")
+		return nil
+	}
 	client, err := m.harbor.registry()
 	if err != nil {
 		return err
