@@ -3,13 +3,14 @@
 import { QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { App as Widgets, ConfigProvider } from "antd";
 import { lazy, Suspense, useEffect, useState } from "react";
-import { BrowserRouter, Route, Routes } from "react-router";
+import { createBrowserRouter, Route, RouterProvider, Routes } from "react-router";
 import { ApiError, UnreachableError } from "./api/client";
 import { AdminPages, Frame, StartPage } from "./frame";
 import { nonce } from "./nonce";
 import { Crash } from "./parts/crash";
 import { Loading } from "./parts/loading";
 import { NotFound } from "./parts/results";
+import { UnsavedGuard } from "./parts/unsaved";
 import { useSettings } from "./settings";
 import "./style.css";
 import { themeOf } from "./theme";
@@ -60,41 +61,51 @@ export function App({ first }: { first: Tongue }) {
       <ConfigProvider locale={tongue.widgets} theme={themeOf(dark)} csp={{ nonce }} button={{ autoInsertSpace: false }}>
         {/* Messages and questions have links and read what was asked for: they stand within all of it. */}
         <QueryClientProvider client={client}>
-          <BrowserRouter>
-            <Widgets className="app" message={{ maxCount: 3 }}>
-              <Crash>
-                <Suspense fallback={<Loading />}>
-                  <Routes>
-                    <Route path="/account/sign-in" element={<SignInPage />} />
-                    <Route element={<Frame />}>
-                      <Route path="/" element={<StartPage />} />
-                      <Route path="/harbor" element={<StartPage />} />
-                      <Route path="/harbor/projects" element={<ProjectsPage />} />
-                      <Route path="/harbor/projects/:id" element={<ProjectPage />} />
-                      <Route path="/harbor/projects/:id/:tab" element={<ProjectPage />} />
-                      <Route path="/harbor/projects/:id/repositories/:name/artifacts-tab" element={<ArtifactsPage />} />
-                      <Route path="/harbor/projects/:id/repositories/:name/artifacts-tab/artifacts/:digest" element={<ArtifactPage />} />
-                      <Route path="/harbor/logs" element={<LogsPage />} />
-                      <Route element={<AdminPages />}>
-                        <Route path="/harbor/overview" element={<OverviewPage />} />
-                        <Route path="/harbor/registries" element={<RegistriesPage />} />
-                        <Route path="/harbor/replications" element={<ReplicationsPage />} />
-                        <Route path="/harbor/users" element={<UsersPage />} />
-                        <Route path="/harbor/robot-accounts" element={<RobotsPage />} />
-                        <Route path="/harbor/labels" element={<LabelsPage />} />
-                        <Route path="/harbor/configs/setting" element={<SettingsPage />} />
-                                                <Route path="/harbor/storage" element={<StoragePage />} />
-                        <Route path="/harbor/replications/:id/tasks" element={<ExecutionPage />} />
-                      </Route>
-                      <Route path="*" element={<NotFound />} />
-                    </Route>
-                  </Routes>
-                </Suspense>
-              </Crash>
-            </Widgets>
-          </BrowserRouter>
+          <RouterProvider router={router} />
         </QueryClientProvider>
       </ConfigProvider>
     </TongueContext>
   );
 }
+
+/** All pages, within what a page may ask and tell. */
+function Pages() {
+  return (
+    <Widgets className="app" message={{ maxCount: 3 }}>
+      <Crash>
+        <UnsavedGuard>
+          <Suspense fallback={<Loading />}>
+            <Routes>
+              <Route path="/account/sign-in" element={<SignInPage />} />
+              <Route element={<Frame />}>
+                <Route path="/" element={<StartPage />} />
+                <Route path="/harbor" element={<StartPage />} />
+                <Route path="/harbor/projects" element={<ProjectsPage />} />
+                <Route path="/harbor/projects/:id" element={<ProjectPage />} />
+                <Route path="/harbor/projects/:id/:tab" element={<ProjectPage />} />
+                <Route path="/harbor/projects/:id/repositories/:name/artifacts-tab" element={<ArtifactsPage />} />
+                <Route path="/harbor/projects/:id/repositories/:name/artifacts-tab/artifacts/:digest" element={<ArtifactPage />} />
+                <Route path="/harbor/logs" element={<LogsPage />} />
+                <Route element={<AdminPages />}>
+                  <Route path="/harbor/overview" element={<OverviewPage />} />
+                  <Route path="/harbor/registries" element={<RegistriesPage />} />
+                  <Route path="/harbor/replications" element={<ReplicationsPage />} />
+                  <Route path="/harbor/users" element={<UsersPage />} />
+                  <Route path="/harbor/robot-accounts" element={<RobotsPage />} />
+                  <Route path="/harbor/labels" element={<LabelsPage />} />
+                  <Route path="/harbor/configs/setting" element={<SettingsPage />} />
+                  <Route path="/harbor/storage" element={<StoragePage />} />
+                  <Route path="/harbor/replications/:id/tasks" element={<ExecutionPage />} />
+                </Route>
+                <Route path="*" element={<NotFound />} />
+              </Route>
+            </Routes>
+          </Suspense>
+        </UnsavedGuard>
+      </Crash>
+    </Widgets>
+  );
+}
+
+// A router that knows of a navigation before it happens: it can be asked about.
+const router = createBrowserRouter([{ path: "*", element: <Pages /> }]);

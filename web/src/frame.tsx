@@ -13,6 +13,7 @@ import { Loading } from "./parts/loading";
 import { NotAllowed } from "./parts/results";
 import { Search } from "./parts/search";
 import { SignInForm } from "./parts/signInForm";
+import { useMayLeave } from "./parts/unsaved";
 import { useWords } from "./words";
 
 const PasswordDialog = lazy(() => import("./pages/users/password"));
@@ -158,7 +159,9 @@ function UserMenu({ user }: { user: User }) {
   const own = system?.registry_storage_provider_name !== ""; // accounts of a Harbor that is home are its own
   const client = useQueryClient();
   const navigate = useNavigate();
+  const mayLeave = useMayLeave();
   const leave = async () => {
+    if (!await mayLeave()) return;
     await logout();
     await navigate("/account/sign-in", { replace: true });
     client.clear();

@@ -1,13 +1,15 @@
 // Configuration > System Settings: the items that this server has, in Harbor's order.
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { App, Button, Checkbox, Form, Input, InputNumber, Select, Typography } from "antd";
-import { useEffect, useState, type ReactNode } from "react";
+import { useState, type ReactNode } from "react";
 import { api, must } from "../../api/client";
 import { queries } from "../../api/queries";
 import { Failure, useTell } from "../../parts/failure";
 import { Loading } from "../../parts/loading";
 import { PageHead, Panel } from "../../parts/page";
+import { useUnsaved } from "../../parts/unsaved";
 import { useTongue } from "../../words";
+import type { Words } from "../../words/en";
 
 interface Settings {
   project_creation_restriction: string;
@@ -25,6 +27,13 @@ const names: (keyof Settings)[] = [
   "project_creation_restriction", "token_expiration", "session_timeout", "robot_name_prefix", "robot_token_duration", "read_only",
   "audit_log_retention_days", "skip_audit_log_database", "banner_message",
 ];
+
+function labels({ settings: w }: Words): Record<keyof Settings, string> {
+  return {
+    project_creation_restriction: w.projectCreation, token_expiration: w.tokenExpiration, session_timeout: w.sessionTimeout, robot_name_prefix: w.robotPrefix,
+    robot_token_duration: w.robotDays, read_only: w.readOnly, audit_log_retention_days: w.logDays, skip_audit_log_database: w.skipLog, banner_message: w.banner,
+  };
+}
 
 export default function SettingsPage() {
   const { words } = useTongue();
@@ -51,11 +60,13 @@ function SettingsForm({ kept }: { kept: Settings }) {
   const tell = useTell();
   const client = useQueryClient();
   const [form] = Form.useForm<Settings>();
-  const [changed, setChanged] = useState(false);
-  useLeaveWarning(changed);
+  const [unsaved, setUnsaved] = useState<(keyof Settings)[]>([]);
+  const changed = unsaved.length > 0;
+  useUnsaved(changed ? words.settings.unsavedItems(unsaved.map((name) => labels(words)[name])) : undefined);
   const save = useMutation({
     mutationFn: (s: Settings) => must(api.PUT("/configurations", { body: Object.fromEntries(names.filter((name) => s[name] !== kept[name]).map((name) => [name, s[name]])) })),
     onSuccess: () => {
+      setUnsaved([]);
       tell.done(words.settings.saved);
       void client.invalidateQueries({ queryKey: ["settings"] });
       void client.invalidateQueries({ queryKey: ["system"] });
@@ -74,7 +85,7 @@ function SettingsForm({ kept }: { kept: Settings }) {
   const note = () => {
     save.reset();
     const now = form.getFieldsValue();
-    setChanged(names.some((name) => now[name] !== kept[name]));
+    setUnsaved(names.filter((name) => now[name] !== kept[name]));
   };
   const atLeastOne = [{ required: true, type: "integer" as const, min: 1, message: words.settings.number }];
   const number = <InputNumber min={1} precision={0} style={{ width: 160 }} />;
@@ -103,14 +114,4 @@ function SettingsForm({ kept }: { kept: Settings }) {
       </div>
     </Form>
   );
-}
-
-/** Has the browser ask before what was typed is lost. */
-function useLeaveWarning(changed: boolean): void {
-  useEffect(() => {
-    if (!changed) return undefined;
-    const ask = (event: BeforeUnloadEvent) => event.preventDefault();
-    addEventListener("beforeunload", ask);
-    return () => removeEventListener("beforeunload", ask);
-  }, [changed]);
 }

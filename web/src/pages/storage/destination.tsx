@@ -7,6 +7,7 @@ import { useState } from "react";
 import { api, must, mustPage, type HomeStorage, type StorageDestination } from "../../api/client";
 import { queries } from "../../api/queries";
 import { Failure, useTell } from "../../parts/failure";
+import { useUnsaved } from "../../parts/unsaved";
 import { useTongue } from "../../words";
 import { Preflight } from "./preflight";
 
@@ -66,6 +67,8 @@ function destination(f: Fields): StorageDestination {
 /** Whether two forms lead to the same place with the same keys. */
 const same = (a: Fields, b: Fields) => JSON.stringify(destination(a)) === JSON.stringify(destination(b));
 
+const isHere = ({ search }: { search: string }) => new URLSearchParams(search).get("tab") === "migration";
+
 export function Destination({ home }: { home: HomeStorage }) {
   const { words } = useTongue();
   const w = words.migration.form;
@@ -75,6 +78,7 @@ export function Destination({ home }: { home: HomeStorage }) {
   const [tried, setTried] = useState<Fields>();
   const all = (Form.useWatch([], form) as Partial<Fields> | undefined) ?? first;
   const now: Fields = { ...first, ...all };
+  useUnsaved(now.secretKey === "" ? undefined : w.secretUnsaved, isHere);
   const last = useQuery(queries.storagePreflight());
   const preflight = useMutation({
     mutationFn: (f: Fields) => must(api.POST("/storage/preflight", { params: { query: { rates: true } }, body: destination(f) })),

@@ -26,6 +26,7 @@ import { search } from "./search";
 import { settings } from "./settings";
 import { signIn } from "./signIn";
 import { storage } from "./storage";
+import { unsaved } from "./unsaved";
 import { users } from "./users";
 
 export const en = {
@@ -58,6 +59,7 @@ export const en = {
   logs,
   robots,
   settings,
+  unsaved,
   users,
 };
 

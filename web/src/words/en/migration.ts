@@ -66,6 +66,7 @@ export const migration = {
       keys: "An access key and a secret key go together.",
       caForm: "It begins with -----BEGIN CERTIFICATE-----",
     },
+    secretUnsaved: "The secret key of the destination; the other fields stay",
     secretLost: "The page was loaded again: enter the secret key once more. It is never kept in the browser.",
     tryOut: "Run preflight",
     trying: "Trying it out...",

@@ -26,5 +26,6 @@ export const settings = {
   number: "Enter a whole number of at least 1.",
   numberOrZero: "Enter a whole number of at least 0.",
   saved: "Configuration has been saved.",
+  unsavedItems: (names: string[]) => `System Settings: ${names.join(", ")}`,
   unsaved: "There are changes that are not saved.",
 };

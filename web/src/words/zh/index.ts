@@ -26,6 +26,7 @@ import { search } from "./search";
 import { settings } from "./settings";
 import { signIn } from "./signIn";
 import { storage } from "./storage";
+import { unsaved } from "./unsaved";
 import { users } from "./users";
 
 export const zh: Words = {
@@ -58,5 +59,6 @@ export const zh: Words = {
   logs,
   robots,
   settings,
+  unsaved,
   users,
 };

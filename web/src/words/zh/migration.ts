@@ -63,6 +63,7 @@ export const migration: Words["migration"] = {
       keys: "访问密钥和秘密密钥必须同时填写。",
       caForm: "以 -----BEGIN CERTIFICATE----- 开头",
     },
+    secretUnsaved: "目标存储的秘密密钥（其余各项会保留）",
     secretLost: "页面已重新加载：请再次输入秘密密钥。它不会保存在浏览器中。",
     tryOut: "运行预检",
     trying: "正在预检...",

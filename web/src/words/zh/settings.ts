@@ -28,5 +28,6 @@ export const settings: Words["settings"] = {
   number: "请输入不小于 1 的整数。",
   numberOrZero: "请输入不小于 0 的整数。",
   saved: "配置已保存。",
+  unsavedItems: (names) => `系统设置：${names.join("、")}`,
   unsaved: "有尚未保存的更改。",
 };
