@@ -100,25 +100,61 @@ type eventsAnswer struct {
 // VisitWatchReplicationResponse implements gen.WatchReplicationResponseObject.
 func (e eventsAnswer) VisitWatchReplicationResponse(w http.ResponseWriter) error {
 	ctx, cancel := e.a.whileListening(e.ctx)
-	defer cancel()
+	system, err := e.a.watchSettings(ctx)
+	if err != nil {
+		cancel()
+		return err
+	}
+	changes := e.watch(ctx)
+	defer func() {
+		cancel()
+		for range changes { // until it has ended
+		}
+	}()
 	s := begin(w)
-	first := true
-	for changes, err := range e.a.o.Replication.Watch(ctx) {
-		if err != nil {
-			return nil // the service has logged it; the client comes again
-		}
-		if first {
-			s.event("ready", "", "{}")
-			first = false
-		}
-		if err := e.write(s, changes); err != nil {
-			return err
+	var told <-chan struct{} // what is ready comes first
+	for {
+		select {
+		case c, more := <-changes:
+			if !more {
+				return nil // the service has logged why; the client comes again
+			}
+			if told == nil {
+				s.event("ready", "", "{}")
+				told = system
+			}
+			if err := e.write(s, c); err != nil {
+				return err
+			}
+		case _, more := <-told:
+			if !more {
+				return nil
+			}
+			s.event("system", "", "{}")
 		}
 		if s.send() != nil {
 			return nil // the client is gone
 		}
 	}
-	return nil
+}
+
+// watch tells what changes until ctx ends or it cannot be seen any more.
+func (e eventsAnswer) watch(ctx context.Context) <-chan replication.Changes {
+	told := make(chan replication.Changes)
+	go func() {
+		defer close(told)
+		for c, err := range e.a.o.Replication.Watch(ctx) {
+			if err != nil {
+				return
+			}
+			select {
+			case told <- c:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return told
 }
 
 func (e eventsAnswer) write(s *stream, c replication.Changes) error {

@@ -203,11 +203,16 @@ type event struct{ name, data string }
 
 func (l *lighterage) listen(t *testing.T, path string) *listening {
 	t.Helper()
+	return l.listenAs(t, "admin", adminPassword, path)
+}
+
+func (l *lighterage) listenAs(t *testing.T, user, password, path string) *listening {
+	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), "GET", l.url+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.SetBasicAuth("admin", adminPassword)
+	r.SetBasicAuth(user, password)
 	r.Header.Set("Accept", "text/event-stream")
 	response, err := l.http.Do(r)
 	if err != nil {

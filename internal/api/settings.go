@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -25,6 +26,15 @@ type Settings struct {
 	mu       sync.Mutex
 	readOnly bool
 	checked  time.Time // zero: readOnly was never read
+
+	versions settingsVersion
+}
+
+// settingsVersion is what all settings were when they were last read.
+type settingsVersion struct {
+	mu   sync.Mutex // held while they are read: whoever asks meanwhile gets the same
+	text string
+	read time.Time // zero: never
 }
 
 // NewSettings returns the settings in db.
@@ -88,6 +98,33 @@ func (s *Settings) set(ctx context.Context, values map[string]any) error {
 	s.checked = time.Time{}
 	s.mu.Unlock()
 	return nil
+}
+
+// version returns a text that becomes another one when an item or read-only mode
+// changes, whichever server changes it. However many ask, the database is read once in
+// readOnlyFor.
+func (s *Settings) version(ctx context.Context) (string, error) {
+	items, err := s.keptItems(ctx)
+	if err != nil {
+		return "", fmt.Errorf("read the settings: %w", err)
+	}
+	return fmt.Sprint(s.ReadOnly(), items), nil
+}
+
+func (s *Settings) keptItems(ctx context.Context) (string, error) {
+	v := &s.versions
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.read.IsZero() && s.now().Sub(v.read) < readOnlyFor {
+		return v.text, nil
+	}
+	stored, err := s.db.Settings(ctx)
+	if err != nil {
+		return "", err
+	}
+	maps.DeleteFunc(stored, func(name, _ string) bool { i, known := item(name); return !known || !i.kept }) // there are others
+	v.text, v.read = fmt.Sprintf("%q", stored), s.now()                                                     // in the order of their names
+	return v.text, nil
 }
 
 // parse reads a stored value in the type of the item's default.

@@ -42,6 +42,50 @@ func TestReadOnlyModeIsSharedAndKept(t *testing.T) {
 	}
 }
 
+func TestTheVersionOfSettingsIsAnotherOneWhateverChangesThem(t *testing.T) {
+	t.Parallel()
+	db := openStore(t)
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	here, there := NewSettings(db), NewSettings(db)
+	frozen := false
+	there.now = func() time.Time { return now }
+	there.ReadOnlyToo(func() bool { return frozen })
+	version := func() string {
+		t.Helper()
+		now = now.Add(readOnlyFor)
+		v, err := there.version(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	last := version()
+	for _, test := range []struct {
+		what    string
+		change  func() error
+		another bool
+	}{
+		{"nothing", func() error { return nil }, false},
+		{"read-only mode on another server", func() error { return here.set(t.Context(), map[string]any{"read_only": true}) }, true},
+		{"and back", func() error { return here.set(t.Context(), map[string]any{"read_only": false}) }, true},
+		{"a migration that has frozen the storage", func() error { frozen = true; return nil }, true},
+		{"and has thawed it", func() error { frozen = false; return nil }, true},
+		{"a banner", func() error { return here.set(t.Context(), map[string]any{"banner_message": "a b"}) }, true},
+		{"something that is no item", func() error {
+			return db.InTx(t.Context(), func(tx *store.Tx) error { return store.SetSetting(t.Context(), tx, "cursor", "1") })
+		}, false},
+	} {
+		if err := test.change(); err != nil {
+			t.Fatal(err)
+		}
+		now := version()
+		if (now != last) != test.another {
+			t.Errorf("after %s: %s, before: %s", test.what, now, last)
+		}
+		last = now
+	}
+}
+
 func TestReadOnlyModeWhenTheDatabaseIsGone(t *testing.T) {
 	t.Parallel()
 	db := openStore(t)

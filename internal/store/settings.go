@@ -22,6 +22,27 @@ func Setting(ctx context.Context, q Querier, name string) (value string, found b
 	return value, true, nil
 }
 
+// Settings returns all values, under their names.
+func (db *DB) Settings(ctx context.Context) (map[string]string, error) {
+	rows, err := db.QueryContext(ctx, `SELECT name, value FROM settings`)
+	if err != nil {
+		return nil, fmt.Errorf("read the settings: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	all := map[string]string{}
+	for rows.Next() {
+		var name, value string
+		if err := rows.Scan(&name, &value); err != nil {
+			return nil, fmt.Errorf("read the settings: %w", err)
+		}
+		all[name] = value
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read the settings: %w", err)
+	}
+	return all, nil
+}
+
 // SetSetting stores value under name, whether there was one or not.
 func SetSetting(ctx context.Context, tx *Tx, name, value string) error {
 	_, err := tx.ExecContext(ctx,

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"maps"
 	"sync"
 	"testing"
 
@@ -26,6 +27,26 @@ func TestSettingIsWhatWasSetLast(t *testing.T) {
 			if err != nil || !found || got != value {
 				t.Errorf("got %q (found %t, error %v), want %q", got, found, err, value)
 			}
+		}
+	})
+}
+
+func TestAllSettingsAreReadAtOnce(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		before, err := db.Settings(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := maps.Clone(before) // a new database may have some
+		for name, value := range map[string]string{"read_only": "true", "banner_message": ""} {
+			want[name] = value
+			if err := db.InTx(t.Context(), func(tx *store.Tx) error { return store.SetSetting(t.Context(), tx, name, value) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := db.Settings(t.Context()); err != nil || !maps.Equal(got, want) {
+			t.Errorf("got %v (error %v), want %v", got, err, want)
 		}
 	})
 }

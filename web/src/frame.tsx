@@ -5,7 +5,7 @@ import { Alert, Button, Drawer, Dropdown, Grid, Layout, Menu, Modal, Typography 
 import { lazy, Suspense, useEffect, useState, type ReactNode } from "react";
 import { Link, Navigate, Outlet, useLocation, useNavigate, useOutletContext } from "react-router";
 import { ApiError, logout, whenSessionEnds, type User } from "./api/client";
-import { useLiveUpdates } from "./api/events";
+import { useLiveSystem, useLiveUpdates } from "./api/events";
 import { queries } from "./api/queries";
 import { LanguageChooser, ThemeChooser } from "./parts/choosers";
 import { Failure } from "./parts/failure";
@@ -188,7 +188,7 @@ function Banners({ admin }: { admin: boolean }) {
     <>
       {system?.banner_message != null && system.banner_message !== "" && <Alert banner className="frame-banner" type="info" title={bannerText(system.banner_message)} />}
       {system?.read_only === true && <Alert banner className="frame-banner" type="warning" title={words.nav.readOnly} data-testid="read-only" />}
-      {admin && <LiveBanner />}
+      {admin ? <LiveBanner /> : <LiveSystem />}
     </>
   );
 }
@@ -196,6 +196,11 @@ function Banners({ admin }: { admin: boolean }) {
 function LiveBanner() {
   const words = useWords();
   return useLiveUpdates() ? null : <Alert banner className="frame-banner" type="warning" title={words.nav.notLive} />;
+}
+
+function LiveSystem() {
+  useLiveSystem();
+  return null;
 }
 
 /** Harbor's portal keeps the banner as JSON with a message in it. */

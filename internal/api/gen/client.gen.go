@@ -439,7 +439,7 @@ type ClientInterface interface {
 	// and the client is expected to come again, as browsers do by themselves. "ready" comes first: what is
 	// read after it misses nothing. "execution" carries a ReplicationExecution as it is now, "policies" and
 	// "registries" say that some of them have changed, "drift" carries the id of a policy whose verification
-	// was asked for, has begun or has ended.
+	// was asked for, has begun or has ended, and "system" is that of /systeminfo/events: one stream is enough.
 	WatchReplication(ctx context.Context, params *WatchReplicationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListReplicationExecutions performs a GET /replication/executions (the `ListReplicationExecutions` operationId) request.
@@ -742,6 +742,14 @@ type ClientInterface interface {
 
 	// GetSystemInfo performs a GET /systeminfo (the `GetSystemInfo` operationId) request.
 	GetSystemInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WatchSystem performs a GET /systeminfo/events (the `WatchSystem` operationId) request.
+	//
+	// Server-sent events for everybody who is logged in, until the client goes away; after some minutes the stream
+	// ends and the client is expected to come again, as browsers do by themselves. "ready" comes first: what is read
+	// after it misses nothing. "system" says that the configuration or read-only mode has changed, whichever server
+	// changed it.
+	WatchSystem(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetCert performs a GET /systeminfo/getcert (the `GetCert` operationId) request.
 	GetCert(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2019,7 +2027,7 @@ func (c *Client) ListRegistryProviderTypes(ctx context.Context, reqEditors ...Re
 // and the client is expected to come again, as browsers do by themselves. "ready" comes first: what is
 // read after it misses nothing. "execution" carries a ReplicationExecution as it is now, "policies" and
 // "registries" say that some of them have changed, "drift" carries the id of a policy whose verification
-// was asked for, has begun or has ended.
+// was asked for, has begun or has ended, and "system" is that of /systeminfo/events: one stream is enough.
 func (c *Client) WatchReplication(ctx context.Context, params *WatchReplicationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewWatchReplicationRequest(c.Server, params)
 	if err != nil {
@@ -2943,6 +2951,24 @@ func (c *Client) GetStorageUsage(ctx context.Context, reqEditors ...RequestEdito
 // GetSystemInfo performs a GET /systeminfo (the `GetSystemInfo` operationId) request.
 func (c *Client) GetSystemInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetSystemInfoRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WatchSystem performs a GET /systeminfo/events (the `WatchSystem` operationId) request.
+//
+// Server-sent events for everybody who is logged in, until the client goes away; after some minutes the stream
+// ends and the client is expected to come again, as browsers do by themselves. "ready" comes first: what is read
+// after it misses nothing. "system" says that the configuration or read-only mode has changed, whichever server
+// changed it.
+func (c *Client) WatchSystem(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWatchSystemRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -9581,6 +9607,33 @@ func NewGetSystemInfoRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewWatchSystemRequest constructs an http.Request for the WatchSystem method
+func NewWatchSystemRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/systeminfo/events")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetCertRequest constructs an http.Request for the GetCert method
 func NewGetCertRequest(server string) (*http.Request, error) {
 	var err error
@@ -10656,7 +10709,7 @@ type ClientWithResponsesInterface interface {
 	// and the client is expected to come again, as browsers do by themselves. "ready" comes first: what is
 	// read after it misses nothing. "execution" carries a ReplicationExecution as it is now, "policies" and
 	// "registries" say that some of them have changed, "drift" carries the id of a policy whose verification
-	// was asked for, has begun or has ended.
+	// was asked for, has begun or has ended, and "system" is that of /systeminfo/events: one stream is enough.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	WatchReplicationWithResponse(ctx context.Context, params *WatchReplicationParams, reqEditors ...RequestEditorFn) (*WatchReplicationResponse, error)
@@ -11063,6 +11116,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// Returns a wrapper object for the known response body format(s).
 	GetSystemInfoWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSystemInfoResponse, error)
+
+	// WatchSystemWithResponse performs a GET /systeminfo/events (the `WatchSystem` operationId) request.
+	//
+	// Server-sent events for everybody who is logged in, until the client goes away; after some minutes the stream
+	// ends and the client is expected to come again, as browsers do by themselves. "ready" comes first: what is read
+	// after it misses nothing. "system" says that the configuration or read-only mode has changed, whichever server
+	// changed it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	WatchSystemWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*WatchSystemResponse, error)
 
 	// GetCertWithResponse performs a GET /systeminfo/getcert (the `GetCert` operationId) request.
 	//
@@ -15297,6 +15360,37 @@ func (r GetSystemInfoResponse) ContentType() string {
 	return ""
 }
 
+type WatchSystemResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Errors
+}
+
+// Status returns HTTPResponse.Status
+func (r WatchSystemResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WatchSystemResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WatchSystemResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetCertResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -16713,7 +16807,7 @@ func (c *ClientWithResponses) ListRegistryProviderTypesWithResponse(ctx context.
 // and the client is expected to come again, as browsers do by themselves. "ready" comes first: what is
 // read after it misses nothing. "execution" carries a ReplicationExecution as it is now, "policies" and
 // "registries" say that some of them have changed, "drift" carries the id of a policy whose verification
-// was asked for, has begun or has ended.
+// was asked for, has begun or has ended, and "system" is that of /systeminfo/events: one stream is enough.
 //
 // Returns a wrapper object for the known response body format(s).
 func (c *ClientWithResponses) WatchReplicationWithResponse(ctx context.Context, params *WatchReplicationParams, reqEditors ...RequestEditorFn) (*WatchReplicationResponse, error) {
@@ -17497,6 +17591,22 @@ func (c *ClientWithResponses) GetSystemInfoWithResponse(ctx context.Context, req
 		return nil, err
 	}
 	return ParseGetSystemInfoResponse(rsp)
+}
+
+// WatchSystemWithResponse performs a GET /systeminfo/events (the `WatchSystem` operationId) request.
+//
+// Server-sent events for everybody who is logged in, until the client goes away; after some minutes the stream
+// ends and the client is expected to come again, as browsers do by themselves. "ready" comes first: what is read
+// after it misses nothing. "system" says that the configuration or read-only mode has changed, whichever server
+// changed it.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) WatchSystemWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*WatchSystemResponse, error) {
+	rsp, err := c.WatchSystem(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWatchSystemResponse(rsp)
 }
 
 // GetCertWithResponse performs a GET /systeminfo/getcert (the `GetCert` operationId) request.
@@ -22028,6 +22138,32 @@ func ParseGetSystemInfoResponse(rsp *http.Response) (*GetSystemInfoResponse, err
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Errors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseWatchSystemResponse parses an HTTP response from a WatchSystemWithResponse call
+func ParseWatchSystemResponse(rsp *http.Response) (*WatchSystemResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WatchSystemResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Errors
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {

@@ -2991,6 +2991,9 @@ type ServerInterface interface {
 	// (GET /systeminfo)
 	GetSystemInfo(w http.ResponseWriter, r *http.Request)
 
+	// (GET /systeminfo/events)
+	WatchSystem(w http.ResponseWriter, r *http.Request)
+
 	// (GET /systeminfo/getcert)
 	GetCert(w http.ResponseWriter, r *http.Request)
 
@@ -8152,6 +8155,20 @@ func (siw *ServerInterfaceWrapper) GetSystemInfo(w http.ResponseWriter, r *http.
 	handler.ServeHTTP(w, r)
 }
 
+// WatchSystem operation middleware
+func (siw *ServerInterfaceWrapper) WatchSystem(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.WatchSystem(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetCert operation middleware
 func (siw *ServerInterfaceWrapper) GetCert(w http.ResponseWriter, r *http.Request) {
 
@@ -8756,6 +8773,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/storage/preflight", wrapper.PreflightStorage)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/storage/usage", wrapper.GetStorageUsage)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/systeminfo", wrapper.GetSystemInfo)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/systeminfo/events", wrapper.WatchSystem)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/systeminfo/getcert", wrapper.GetCert)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/systeminfo/volumes", wrapper.GetVolumes)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users", wrapper.ListUsers)
@@ -13872,6 +13890,73 @@ func (response GetSystemInfodefaultJSONResponse) VisitGetSystemInfoResponse(w ht
 	return err
 }
 
+type WatchSystemRequestObject struct {
+}
+
+type WatchSystemResponseObject interface {
+	VisitWatchSystemResponse(w http.ResponseWriter) error
+}
+
+type WatchSystem200TextEventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response WatchSystem200TextEventStreamResponse) VisitWatchSystemResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type WatchSystemdefaultJSONResponse struct {
+	Body       Errors
+	StatusCode int
+}
+
+func (response WatchSystemdefaultJSONResponse) VisitWatchSystemResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetCertRequestObject struct {
 }
 
@@ -14705,6 +14790,9 @@ type StrictServerInterface interface {
 
 	// (GET /systeminfo)
 	GetSystemInfo(ctx context.Context, request GetSystemInfoRequestObject) (GetSystemInfoResponseObject, error)
+
+	// (GET /systeminfo/events)
+	WatchSystem(ctx context.Context, request WatchSystemRequestObject) (WatchSystemResponseObject, error)
 
 	// (GET /systeminfo/getcert)
 	GetCert(ctx context.Context, request GetCertRequestObject) (GetCertResponseObject, error)
@@ -18111,6 +18199,30 @@ func (sh *strictHandler) GetSystemInfo(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetSystemInfoResponseObject); ok {
 		if err := validResponse.VisitGetSystemInfoResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// WatchSystem operation middleware
+func (sh *strictHandler) WatchSystem(w http.ResponseWriter, r *http.Request) {
+	var request WatchSystemRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.WatchSystem(ctx, request.(WatchSystemRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WatchSystem")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(WatchSystemResponseObject); ok {
+		if err := validResponse.VisitWatchSystemResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

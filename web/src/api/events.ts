@@ -11,6 +11,19 @@ export function useLiveUpdates(): boolean {
   return live;
 }
 
+/** Keeps what everybody is told of the system up to date, for those who have no stream of all. */
+export function useLiveSystem(): void {
+  const client = useQueryClient();
+  useEffect(() => whileSeen("/api/v2.0/systeminfo/events", (source) => {
+    source.addEventListener("ready", () => renewSystem(client)); // what has changed while nobody listened
+    source.addEventListener("system", () => renewSystem(client));
+  }), [client]);
+}
+
+function renewSystem(client: QueryClient): void {
+  for (const key of ["system", "settings"]) void client.invalidateQueries({ queryKey: [key] });
+}
+
 /** Keeps what is shown of a project up to date. */
 export function useLiveProject(id: number): void {
   const client = useQueryClient();
@@ -130,5 +143,6 @@ function listen(source: EventSource, client: QueryClient, setLive: (live: boolea
     renew("registries");
     renew("policies"); // rules show their registries
   });
+  source.addEventListener("system", () => renewSystem(client));
   source.addEventListener("drift", (event) => renew("drift", Number(event.data)));
 }

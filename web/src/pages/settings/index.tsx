@@ -1,7 +1,7 @@
 // Configuration > System Settings: the items that this server has, in Harbor's order.
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { App, Button, Checkbox, Form, Input, InputNumber, Select, Typography } from "antd";
-import { useState, type ReactNode } from "react";
+import { useEffect, useState, type ReactNode } from "react";
 import { api, must } from "../../api/client";
 import { queries } from "../../api/queries";
 import { Failure, useTell } from "../../parts/failure";
@@ -42,7 +42,7 @@ export default function SettingsPage() {
   if (settings.data !== undefined) {
     const all = settings.data as Record<string, { value?: unknown } | undefined>;
     const kept = Object.fromEntries(names.map((name) => [name, all[name]?.value])) as unknown as Settings;
-    content = <SettingsForm kept={kept} key={JSON.stringify(kept)} />;
+    content = <SettingsForm kept={kept} />;
   } else if (settings.error !== null) {
     content = <Failure error={settings.error} retry={() => void settings.refetch()} />;
   }
@@ -87,6 +87,16 @@ function SettingsForm({ kept }: { kept: Settings }) {
     const now = form.getFieldsValue();
     setUnsaved(names.filter((name) => now[name] !== kept[name]));
   };
+  // What was saved meanwhile, here or by others, takes the place of what nobody has typed over.
+  const [shown, setShown] = useState(kept);
+  useEffect(() => {
+    if (JSON.stringify(shown) === JSON.stringify(kept)) return;
+    const now = form.getFieldsValue();
+    const typed = names.filter((name) => now[name] !== shown[name] && now[name] !== kept[name]);
+    form.setFieldsValue(Object.fromEntries(names.filter((name) => !typed.includes(name)).map((name) => [name, kept[name]])));
+    setUnsaved(typed);
+    setShown(kept);
+  }, [form, kept, shown]);
   const atLeastOne = [{ required: true, type: "integer" as const, min: 1, message: words.settings.number }];
   const number = <InputNumber min={1} precision={0} style={{ width: 160 }} />;
   return (
@@ -109,7 +119,7 @@ function SettingsForm({ kept }: { kept: Settings }) {
       <div aria-live="polite">{save.isError && <Failure error={save.error} />}</div>
       <div className="toolbar" style={{ marginTop: 16 }}>
         <Button type="primary" htmlType="submit" disabled={!changed} loading={save.isPending}>{words.common.save}</Button>
-        <Button disabled={!changed} onClick={() => { form.resetFields(); note(); }}>{words.common.cancel}</Button>
+        <Button disabled={!changed} onClick={() => { form.setFieldsValue(kept); note(); }}>{words.common.cancel}</Button>
         {changed && <Typography.Text type="secondary" role="status">{words.settings.unsaved}</Typography.Text>}
       </div>
     </Form>
