@@ -7,6 +7,7 @@ import { Link, Navigate, Outlet, useLocation, useNavigate, useOutletContext } fr
 import { ApiError, logout, whenSessionEnds, type User } from "./api/client";
 import { useLiveSystem, useLiveUpdates } from "./api/events";
 import { queries } from "./api/queries";
+import { Banner } from "./parts/banner";
 import { LanguageChooser, ThemeChooser } from "./parts/choosers";
 import { Failure } from "./parts/failure";
 import { Loading } from "./parts/loading";
@@ -183,10 +184,11 @@ function UserMenu({ user }: { user: User }) {
 
 function Banners({ admin }: { admin: boolean }) {
   const words = useWords();
-  const { data: system } = useQuery(queries.system());
+  const { data: system, dataUpdatedAt } = useQuery(queries.system());
+  const ahead = system?.current_time == null ? 0 : new Date(system.current_time).getTime() - dataUpdatedAt;
   return (
     <>
-      {system?.banner_message != null && system.banner_message !== "" && <Alert banner className="frame-banner" type="info" title={bannerText(system.banner_message)} />}
+      {system?.banner_message != null && <Banner key={system.banner_message} text={system.banner_message} ahead={ahead} />}
       {system?.read_only === true && <Alert banner className="frame-banner" type="warning" title={words.nav.readOnly} data-testid="read-only" />}
       {admin ? <LiveBanner /> : <LiveSystem />}
     </>
@@ -201,14 +203,4 @@ function LiveBanner() {
 function LiveSystem() {
   useLiveSystem();
   return null;
-}
-
-/** Harbor's portal keeps the banner as JSON with a message in it. */
-function bannerText(text: string): string {
-  try {
-    const parsed = JSON.parse(text) as { message?: unknown };
-    return typeof parsed.message === "string" ? parsed.message : text;
-  } catch {
-    return text;
-  }
 }

@@ -10,6 +10,7 @@ import { PageHead, Panel } from "../../parts/page";
 import { useUnsaved } from "../../parts/unsaved";
 import { useTongue } from "../../words";
 import type { Words } from "../../words/en";
+import { BannerFields, isBackwards } from "./banner";
 
 interface Settings {
   project_creation_restriction: string;
@@ -115,7 +116,7 @@ function SettingsForm({ kept }: { kept: Settings }) {
         <InputNumber min={0} precision={0} style={{ width: 160 }} />
       </Form.Item>
       <Form.Item name="skip_audit_log_database" valuePropName="checked" extra={words.settings.skipLogTip}><Checkbox>{words.settings.skipLog}</Checkbox></Form.Item>
-      <Form.Item name="banner_message" label={words.settings.banner} extra={words.settings.bannerTip}><Input.TextArea rows={2} maxLength={1000} className="growing" /></Form.Item>
+      <Form.Item name="banner_message" label={words.settings.banner} extra={words.settings.bannerTip} rules={[{ validator: (_, text: string) => isBackwards(text) ? Promise.reject(new Error(words.banner.order)) : Promise.resolve() }]}><BannerFields /></Form.Item>
       <div aria-live="polite">{save.isError && <Failure error={save.error} />}</div>
       <div className="toolbar" style={{ marginTop: 16 }}>
         <Button type="primary" htmlType="submit" disabled={!changed} loading={save.isPending}>{words.common.save}</Button>

@@ -1,6 +1,7 @@
 // Every text of the console in English, a file for each page or dialog. words/zh has the same in
 // Chinese: the compiler says what is missing there.
 import { artifacts } from "./artifacts";
+import { banner } from "./banner";
 import { common } from "./common";
 import { cron } from "./cron";
 import { drift } from "./drift";
@@ -41,6 +42,7 @@ export const en = {
   members,
   repositories,
   artifacts,
+  banner,
   labels,
   registries,
   replications,

@@ -1,6 +1,7 @@
 // 所有文字的简体中文版。优先使用 Harbor 的用语，不清楚之处采用更明确的说法。
 import type { Words } from "../en";
 import { artifacts } from "./artifacts";
+import { banner } from "./banner";
 import { common } from "./common";
 import { cron } from "./cron";
 import { drift } from "./drift";
@@ -41,6 +42,7 @@ export const zh: Words = {
   members,
   repositories,
   artifacts,
+  banner,
   labels,
   registries,
   replications,
