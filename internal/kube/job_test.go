@@ -309,6 +309,11 @@ func (w *world) allowTheRole() {
 	}
 	w.apply(string(role))
 	w.apply(binding("lighterage-migration"))
+	limited := w.limited()
+	testserver.Eventually(w.t, "the Role is known", func() bool {
+		_, err := limited.list(w.t.Context(), configMaps, metav1.ListOptions{})
+		return err == nil
+	})
 }
 
 func TestASecretIsMadeOrMustBeRight(t *testing.T) {
