@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lighterage/lighterage/internal/chart"
@@ -249,6 +250,7 @@ func TestASwitchThatTheClusterRefusesIsTold(t *testing.T) {
 		t.Errorf("a value of the wrong type: %+v, %v", trial, err)
 	}
 	w.apply(readers("harbors.operator.alaudadevops.io"))
+	w.granted(alaudaHarbor)
 	trial, err = w.limited().TrySwitch(t.Context(), r, map[string]any{"spec": map[string]any{"version": "1"}})
 	if err != nil || trial.Untried == nil {
 		t.Errorf("who may only look: %+v, %v", trial, err)
@@ -309,9 +311,16 @@ func (w *world) allowTheRole() {
 	}
 	w.apply(string(role))
 	w.apply(binding("lighterage-migration"))
+	w.granted(configMaps)
+}
+
+// granted waits until the limited user may list a kind of thing: it takes the API server
+// a moment to know of a new Role.
+func (w *world) granted(kind schema.GroupVersionResource) {
+	w.t.Helper()
 	limited := w.limited()
 	testserver.Eventually(w.t, "the Role is known", func() bool {
-		_, err := limited.list(w.t.Context(), configMaps, metav1.ListOptions{})
+		_, err := limited.list(w.t.Context(), kind, metav1.ListOptions{})
 		return err == nil
 	})
 }

@@ -15,9 +15,12 @@ import { NotAllowed } from "./parts/results";
 import { Search } from "./parts/search";
 import { SignInForm } from "./parts/signInForm";
 import { useMayLeave } from "./parts/unsaved";
+import { ownVersion } from "./parts/version";
 import { useWords } from "./words";
 
 const PasswordDialog = lazy(() => import("./pages/users/password"));
+const ProfileDialog = lazy(() => import("./pages/users/profile"));
+const AboutDialog = lazy(() => import("./parts/about"));
 
 export function Frame() {
   const user = useQuery(queries.user());
@@ -149,11 +152,6 @@ function Navigation({ admin }: { admin: boolean }) {
   );
 }
 
-/** The server tells Harbor's version with its own behind it. */
-function ownVersion(version: string): string {
-  return version.replace(/^.*-lighterage\./, "");
-}
-
 function UserMenu({ user }: { user: User }) {
   const words = useWords();
   const { data: system } = useQuery(queries.system());
@@ -167,9 +165,15 @@ function UserMenu({ user }: { user: User }) {
     await navigate("/account/sign-in", { replace: true });
     client.clear();
   };
-  const [changing, setChanging] = useState(false);
+  const [open, setOpen] = useState<"profile" | "password" | "about">();
+  const close = () => setOpen(undefined);
   const items = [
-    ...(own ? [{ key: "password", label: words.users.changePassword, onClick: () => setChanging(true) }] : []),
+    ...(own ? [
+      { key: "profile", label: words.users.profile, onClick: () => setOpen("profile") },
+      { key: "password", label: words.users.changePassword, onClick: () => setOpen("password") },
+    ] : []),
+    { key: "about", label: words.nav.about, onClick: () => setOpen("about") },
+    { type: "divider" as const },
     { key: "out", label: words.nav.logOut, onClick: () => void leave() },
   ];
   return (
@@ -177,7 +181,9 @@ function UserMenu({ user }: { user: User }) {
       <Dropdown trigger={["click"]} menu={{ items }}>
         <Button type="text" icon={<UserOutlined />} aria-label={`${words.nav.account}: ${user.username ?? ""}`} data-testid="account">{user.username} <DownOutlined style={{ fontSize: 10 }} /></Button>
       </Dropdown>
-      {changing && <Suspense><PasswordDialog user={user} own close={() => setChanging(false)} /></Suspense>}
+      {open === "profile" && <Suspense><ProfileDialog user={user} close={close} /></Suspense>}
+      {open === "password" && <Suspense><PasswordDialog user={user} own close={close} /></Suspense>}
+      {open === "about" && <Suspense><AboutDialog close={close} /></Suspense>}
     </>
   );
 }

@@ -13,6 +13,7 @@ type adminWords struct {
 	words
 	users, robots, labels, logs, settings, systemSettings, selectOne                                                                    string
 	newUser, nameRequired, passwordRule, same, emailForm, userCreated, setAdmin, adminText, updated, resetPassword, passwordSet         string
+	profile, profileSaved, about, closes                                                                                                string
 	deleteWhat, userDeleted, changePassword, ownPasswordSet                                                                             string
 	newRobot, robotName, robotForm, needProject, needRight, allProjects, robotCreated, secretTitle, refreshSecret, disable, robotUpdate string
 	disabled, robotDeleted                                                                                                              string
@@ -28,6 +29,7 @@ func adminInBoth() []adminWords {
 		newUser: "New User", nameRequired: "Username is required.", passwordRule: "8 to 128 characters", same: "The passwords are not the same.", emailForm: "Email should be a valid email address",
 		userCreated: "User created successfully.", setAdmin: "Set as Admin", adminText: "Administrators may do everything", updated: "User updated successfully.", resetPassword: "Reset Password",
 		passwordSet: "The password has been changed.", deleteWhat: "Projects and images that they made stay.", userDeleted: "User deleted successfully.",
+		profile: "User Profile", profileSaved: "Your profile has been saved.", about: "About Lighterage", closes: "Close",
 		changePassword: "Change Password", ownPasswordSet: "Your password has been changed.",
 		newRobot: "New Robot Account", robotName: "Name is required.", robotForm: "Lower case letters, digits,", needProject: "Choose a project.", needRight: "Choose a permission.", allProjects: "All projects",
 		robotCreated: "Robot account created successfully.", secretTitle: "The secret, shown only now", refreshSecret: "Refresh Secret", disable: "Disable", robotUpdate: "Robot account updated successfully.",
@@ -41,6 +43,7 @@ func adminInBoth() []adminWords {
 		newUser: "创建用户", nameRequired: "用户名为必填项。", passwordRule: "密码长度为 8 至 128 个字符", same: "两次输入的密码不一致。", emailForm: "请输入正确的邮箱地址",
 		userCreated: "成功创建用户。", setAdmin: "设置为管理员", adminText: "管理员拥有全部权限", updated: "成功更新用户。", resetPassword: "重置密码",
 		passwordSet: "密码已更改，该用户的会话已结束。", deleteWhat: "其创建的项目和镜像会保留。", userDeleted: "成功删除用户。",
+		profile: "用户设置", profileSaved: "已保存您的个人信息。", about: "关于 Lighterage", closes: "关闭",
 		changePassword: "修改密码", ownPasswordSet: "您的密码已更改",
 		newRobot: "添加机器人账户", robotName: "名称为必填项。", robotForm: "只能包含小写字母和数字", needProject: "请选择项目。", needRight: "请选择权限。", allProjects: "所有项目",
 		robotCreated: "成功创建机器人账户。", secretTitle: "令牌仅在此时显示", refreshSecret: "刷新令牌", disable: "停用", robotUpdate: "成功更新机器人账户。",
@@ -64,6 +67,7 @@ func TestAdministratorsLookAfterAccountsLabelsSettingsAndTheLog(t *testing.T) {
 			looksAfterLabels(p, w)
 			looksAfterSettings(p, w)
 			looksAtTheLog(p, w)
+			changesTheOwnProfile(p, w)
 			changesTheOwnPassword(p, w)
 		})
 	}
@@ -257,6 +261,30 @@ func looksAtTheLog(p *page, w adminWords) {
 	p.shows(w.nothing)
 	p.goTo("/harbor/logs?from=" + time.Now().AddDate(0, 0, -1).UTC().Format("2006-01-02T15:04"))
 	p.until("what was done since yesterday is there", `document.querySelectorAll(".ant-table-row").length > 5`)
+}
+
+func changesTheOwnProfile(p *page, w adminWords) {
+	p.t.Helper()
+	p.menu(w.account, w.about)
+	p.shows("Apache-2.0")
+	p.accessible("what is told of the program")
+	p.button(w.closes)
+	p.until("the dialog is gone", `!find(".ant-modal-title", null)`)
+	p.menu(w.account, w.profile)
+	p.until("the name is shown and cannot be changed", `document.getElementById("profile-name")?.value === "admin" && document.getElementById("profile-name").disabled`)
+	p.accessible("the own profile")
+	p.typeInto("email", "nobody")
+	p.typeInto("realname", "")
+	p.button(w.ok)
+	p.shows(w.emailForm)
+	p.typeInto("email", "master@example.com")
+	p.typeInto("realname", "Master")
+	p.button(w.ok)
+	p.shows(w.profileSaved)
+	p.menu(w.account, w.profile)
+	p.until("it is kept", `[...document.querySelectorAll(".ant-modal input")].some((e) => e.value === "master@example.com")`)
+	p.button(w.ok)
+	p.until("the dialog is gone", `!find(".ant-modal-title", null)`)
 }
 
 func changesTheOwnPassword(p *page, w adminWords) {

@@ -107,7 +107,7 @@ function SettingsForm({ kept }: { kept: Settings }) {
       </Form.Item>
       <Form.Item name="token_expiration" label={words.settings.tokenExpiration} extra={words.settings.tokenExpirationTip} rules={atLeastOne}>{number}</Form.Item>
       <Form.Item name="session_timeout" label={words.settings.sessionTimeout} extra={words.settings.sessionTimeoutTip} rules={atLeastOne}>{number}</Form.Item>
-      <Form.Item name="robot_name_prefix" label={words.settings.robotPrefix} extra={words.settings.robotPrefixTip} rules={[{ required: true, message: words.settings.required }]}>
+      <Form.Item name="robot_name_prefix" label={words.settings.robotPrefix} extra={words.settings.robotPrefixTip} rules={[{ required: true, message: words.settings.required }, { pattern: /^[^:/\s]{1,64}$/, message: words.settings.robotPrefixForm }]}>
         <Input style={{ width: 200 }} maxLength={64} />
       </Form.Item>
       <Form.Item name="robot_token_duration" label={words.settings.robotDays} extra={words.settings.robotDaysTip} rules={atLeastOne}>{number}</Form.Item>

@@ -19,6 +19,11 @@ export const nav = {
   account: "Account",
   logOut: "Log Out",
   version: (v: string) => `Version ${v}`,
+  about: "About Lighterage",
+  aboutText: "A home registry that brings images to where they are pulled from, and moves a registry's storage, with proof that everything arrived.",
+  versionOf: "Version",
+  asHarbor: "API and screens as of Harbor",
+  licence: "Licence",
   readOnly: "The registry is in read-only mode: nothing can be pushed or deleted, and nothing can be changed here. Pulls and replication to other registries go on.",
   notLive: "Live updates are interrupted. What you see may be out of date; the connection is tried again by itself.",
 };

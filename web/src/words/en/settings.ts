@@ -10,6 +10,7 @@ export const settings = {
   sessionTimeoutTip: "A login to the console ends when nobody has clicked for so long.",
   robotPrefix: "Robot Name Prefix",
   robotPrefixTip: "What the names of new robot accounts begin with.",
+  robotPrefixForm: "1 to 64 characters, without blanks, colons and slashes.",
   robotDays: "Robot Token Expiration (Days)",
   robotDaysTip: "What the dialog of a new robot account proposes.",
   readOnly: "Repository Read Only",

@@ -7,6 +7,8 @@ export const users = {
   setAdmin: "Set as Admin",
   revokeAdmin: "Revoke Admin",
   resetPassword: "Reset Password",
+  profile: "User Profile",
+  profileSaved: "Your profile has been saved.",
   changePassword: "Change Password",
   fields: { name: "Username", email: "Email", fullName: "First and last name", comment: "Comments", password: "Password", old: "Current Password", next: "New Password", confirm: "Confirm Password" },
   required: {

@@ -21,6 +21,11 @@ export const nav: Words["nav"] = {
   account: "账户",
   logOut: "退出登录",
   version: (v) => `版本 ${v}`,
+  about: "关于 Lighterage",
+  aboutText: "镜像仓库：把镜像送到拉取它们的地方，迁移仓库的存储，并证明全部内容均已送达。",
+  versionOf: "版本",
+  asHarbor: "与 Harbor 兼容的 API 和界面版本",
+  licence: "许可证",
   readOnly: "镜像库处于只读模式：不能推送或删除，也不能在此修改任何设置。拉取镜像以及向其他仓库的复制照常进行。",
   notLive: "实时更新已中断，显示的内容可能已过期；系统会自动重新连接。",
 };

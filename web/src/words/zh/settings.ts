@@ -12,6 +12,7 @@ export const settings: Words["settings"] = {
   sessionTimeoutTip: "控制台在此时间内无人操作，登录即告结束。",
   robotPrefix: "机器人账户名称前缀",
   robotPrefixTip: "新建机器人账户的名称以此开头。",
+  robotPrefixForm: "1 至 64 个字符，不能包含空格、冒号和斜杠。",
   robotDays: "机器人账户令牌过期时间（天）",
   robotDaysTip: "新建机器人账户时对话框中的默认值。",
   readOnly: "仓库只读",

@@ -9,6 +9,8 @@ export const users: Words["users"] = {
   setAdmin: "设置为管理员",
   revokeAdmin: "取消管理员",
   resetPassword: "重置密码",
+  profile: "用户设置",
+  profileSaved: "已保存您的个人信息。",
   changePassword: "修改密码",
   fields: { name: "用户名", email: "邮件", fullName: "全名", comment: "注释", password: "密码", old: "当前密码", next: "新密码", confirm: "确认密码" },
   required: {
