@@ -10,7 +10,7 @@ import (
 
 // inspections are looks at the storage of the embedded registry.
 func (s *server) inspections(c Config, settings *api.Settings, files *storageService) *inspection.Service {
-	return inspection.New(inspection.Options{
+	looks := inspection.New(inspection.Options{
 		DB: s.db, Queue: s.queue, Log: c.Log, Open: files.openServed,
 		MayRepair: func(ctx context.Context) error {
 			if settings.ReadOnly() {
@@ -26,4 +26,26 @@ func (s *server) inspections(c Config, settings *api.Settings, files *storageSer
 			return err
 		},
 	})
+	files.looks = looks
+	return looks
+}
+
+// looksList is what is known of looks at the storage.
+type looksList interface {
+	List(ctx context.Context) ([]inspection.Inspection, error)
+}
+
+// notMending refuses while links are being mended, or are going to be: what is mended
+// behind a copy would be told as a difference.
+func notMending(ctx context.Context, looks looksList) error {
+	all, err := looks.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, one := range all {
+		if one.Repair && !one.Status.Ended() {
+			return problem.New(problem.Conflict, "links of the storage are being mended (look %d): wait until that has ended, or stop it", one.ID)
+		}
+	}
+	return nil
 }

@@ -99,6 +99,9 @@ func (s *storageService) Start(ctx context.Context, operator string, p cutover.P
 	if err := s.together(ctx); err != nil {
 		return 0, err
 	}
+	if err := notMending(ctx, s.looks); err != nil {
+		return 0, err
+	}
 	if o.Target == 0 {
 		o.Target = cutover.DefaultTarget
 	}

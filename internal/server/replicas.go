@@ -25,6 +25,7 @@ type storageService struct {
 	book   *cutover.Book
 	home   *embedded.Registry // set once, before anything follows
 	index  *home.Index
+	looks  looksList // set once, before anything is asked
 	log    *slog.Logger
 	name   string // of this server
 	cli    string // Config.storageName
