@@ -64,7 +64,7 @@ image: console-where-possible ## build the container image lighterage:VERSION (n
 test: ## run all tests (PACKAGES=./internal/queue/... for some)
 	go -C tools test ./...
 	go -C tools/chart test ./...
-	{ go test -timeout 20m -json $(TESTFLAGS) $(PACKAGES); echo "exit $$?"; } | go -C tools run ./testsummary -dir .. $(TESTFLAGS)
+	{ go test -timeout 25m -json $(TESTFLAGS) $(PACKAGES); echo "exit $$?"; } | go -C tools run ./testsummary -dir .. $(TESTFLAGS)
 
 .PHONY: test-race
 test-race: ## run all tests with the race detector (needs a C compiler)
