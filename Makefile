@@ -60,11 +60,15 @@ release: console ## write the programs, chart and checksums of VERSION=v1.2.3 to
 image: console-where-possible ## build the container image lighterage:VERSION (needs buildah or podman)
 	VERSION=$(VERSION) scripts/image.sh lighterage:$(or $(VERSION),dev) $(ARCH)
 
+# How many packages are tested side by side: one more than there are processors, since
+# those with a browser or a cluster wait for these half of the time.
+SIDE_BY_SIDE ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+
 .PHONY: test
 test: ## run all tests (PACKAGES=./internal/queue/... for some)
 	go -C tools test ./...
 	go -C tools/chart test ./...
-	{ go test -timeout 25m -json $(TESTFLAGS) $(PACKAGES); echo "exit $$?"; } | go -C tools run ./testsummary -dir .. $(TESTFLAGS)
+	{ go test -p $(SIDE_BY_SIDE) -timeout 25m -json $(TESTFLAGS) $(PACKAGES); echo "exit $$?"; } | go -C tools run ./testsummary -dir .. $(TESTFLAGS)
 
 .PHONY: test-race
 test-race: ## run all tests with the race detector (needs a C compiler)
